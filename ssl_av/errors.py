@@ -1,0 +1,29 @@
+"""What a user did wrong, said in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake of the user's: one line that says what, where and how to mend it.
+
+    The command line prints the message without a traceback and exits with code 2.
+    """
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> UserError:
+    """An error for a name that does not exist, with the nearest ones that do.
+
+    Args:
+        kind: what was asked for, e.g. ``"method"``.
+        name: the name that was given.
+        known: every name that would have been right.
+        hint: where to see them all, e.g. ``"ssl-av list methods"``.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    guess = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(names)}"
+    more = f" (`{hint}` shows all)" if hint and near else ""
+    return UserError(f"unknown {kind} '{name}'{guess}{more}")

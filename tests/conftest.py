@@ -1,0 +1,17 @@
+"""Fixtures that several folders of tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real media beside the checkout; a test that needs them is skipped where they are absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip("the real media (../shared/data) are not beside this checkout")
+    return SHARED / "data"
