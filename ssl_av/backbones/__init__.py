@@ -1,0 +1,16 @@
+"""Video and audio networks, without heads, by name."""
+
+from ssl_av.backbones import conv2d, r2plus1d, resnet2d
+from ssl_av.backbones.base import Backbone
+from ssl_av.backbones.registry import create_backbone, describe_backbones, list_backbones, register_backbone
+
+__all__ = [
+    "Backbone",
+    "conv2d",
+    "create_backbone",
+    "describe_backbones",
+    "list_backbones",
+    "r2plus1d",
+    "register_backbone",
+    "resnet2d",
+]

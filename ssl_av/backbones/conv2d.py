@@ -1,0 +1,45 @@
+"""AVID's plain convolutional audio network."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ssl_av.backbones.base import Backbone, Pool
+from ssl_av.backbones.registry import register_backbone
+
+
+def _conv(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Conv2DAudio(Backbone):
+    """Nine convolutions without residuals (AVID table 10): a 7×7 stem and four pairs of 3×3.
+
+    Args:
+        width: channels of the stem; 1, 2, 4 and 8 times as many in the four blocks.
+        pool: ``max`` (AVID) or ``avg``.
+    """
+
+    modality = "audio"
+    stages = ("conv1", "block1", "block2", "block3", "block4")
+
+    def __init__(self, width: int, pool: Pool) -> None:
+        super().__init__(pool)
+        self.conv1 = _conv(1, width, 7, 2)
+        channels = width
+        for k, stride in enumerate((2, 2, 2, 1)):
+            outputs = width * 2**k
+            block = nn.Sequential(_conv(channels, outputs, 3, stride), _conv(outputs, outputs, 3, 1))
+            self.add_module(f"block{k + 1}", block)
+            channels = outputs
+        self.num_features = channels
+
+
+@register_backbone
+def conv9_audio(width: int = 64, pool: Pool = "max") -> Conv2DAudio:
+    """AVID's nine-convolution audio network (table 10)."""
+    return Conv2DAudio(width, pool)

@@ -1,0 +1,118 @@
+"""R(2+1)D video networks: AVID's own form, and torchvision's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ssl_av.backbones.base import Backbone, Pool
+from ssl_av.backbones.registry import register_backbone
+
+Triple = tuple[int, int, int]
+
+
+class Block(nn.Module):
+    """Two factored 3×3×3 convolutions with a residual (AVID table 9 and 10).
+
+    Each is (1, 3, 3) then (3, 1, 1) with as many planes in the middle as at the end. The sum has one batch norm;
+    where the shape changes, the residual is a 1×1×1 convolution without one.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: Triple) -> None:
+        super().__init__()
+        t, h, w = stride
+        self.convs = nn.Sequential(
+            nn.Conv3d(inputs, outputs, (1, 3, 3), (1, h, w), (0, 1, 1), bias=False),
+            nn.BatchNorm3d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(outputs, outputs, (3, 1, 1), (t, 1, 1), (1, 0, 0), bias=False),
+            nn.BatchNorm3d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(outputs, outputs, (1, 3, 3), 1, (0, 1, 1), bias=False),
+            nn.BatchNorm3d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv3d(outputs, outputs, (3, 1, 1), 1, (1, 0, 0), bias=False),
+        )
+        changes = inputs != outputs or stride != (1, 1, 1)
+        self.residual = nn.Conv3d(inputs, outputs, 1, stride, bias=False) if changes else nn.Identity()
+        self.norm = nn.BatchNorm3d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.norm(self.convs(x) + self.residual(x)))
+
+
+class R2Plus1D(Backbone):
+    """AVID's R(2+1)D: a full 3×7×7 stem, then four stages of factored blocks.
+
+    Args:
+        blocks: blocks in each of the four stages.
+        width: channels of the first stage; doubled at each later one.
+        pool: ``max`` (AVID) or ``avg`` (CrissCross).
+        time_strides: stride in time of each stage; the papers' is (1, 2, 2, 2).
+    """
+
+    modality = "video"
+
+    def __init__(self, blocks: Sequence[int], width: int, pool: Pool, time_strides: Sequence[int]) -> None:
+        super().__init__(pool)
+        self.conv1 = nn.Sequential(
+            nn.Conv3d(3, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+            nn.BatchNorm3d(width),
+            nn.ReLU(inplace=True),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+        )
+        channels = width
+        for k, (count, time) in enumerate(zip(blocks, time_strides, strict=True)):
+            outputs, space = width * 2**k, 1 if k == 0 else 2
+            layers = [Block(channels, outputs, (time, space, space))]
+            layers += [Block(outputs, outputs, (1, 1, 1)) for _ in range(count - 1)]
+            self.add_module(f"conv{k + 2}x", nn.Sequential(*layers))
+            channels = outputs
+        self.num_features = channels
+        self.stages = ("conv1", *(f"conv{k + 2}x" for k in range(len(blocks))))
+
+
+@register_backbone
+def r2plus1d_10(width: int = 64, pool: Pool = "max", time_strides: Sequence[int] = (1, 2, 2, 2)) -> R2Plus1D:
+    """AVID's R(2+1)D with one block a stage (its analysis network, table 9)."""
+    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides)
+
+
+@register_backbone
+def r2plus1d_18(width: int = 64, pool: Pool = "max", time_strides: Sequence[int] = (1, 2, 2, 2)) -> R2Plus1D:
+    """AVID's R(2+1)D with two blocks a stage (AVID table 10, CrissCross table S5)."""
+    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides)
+
+
+@register_backbone
+def r2plus1d_34(
+    width: int = 64,
+    pool: Pool = "max",
+    time_strides: Sequence[int] = (1, 2, 2, 2),
+    blocks: Sequence[int] = (3, 4, 6, 3),
+) -> R2Plus1D:
+    """AVID's R(2+1)D with 3-4-6-3 blocks; the released code has ``blocks=(3, 4, 5, 3)``."""
+    return R2Plus1D(blocks, width, pool, time_strides)
+
+
+class TorchvisionR2Plus1D(Backbone):
+    """torchvision's R(2+1)D-18 without its classifier: factored stem, wider middle planes (Tran et al. 2018)."""
+
+    modality = "video"
+    stages = ("net.stem", "net.layer1", "net.layer2", "net.layer3", "net.layer4")
+
+    def __init__(self, pool: Pool) -> None:
+        super().__init__(pool)
+        from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
+
+        self.net = torchvision_r2plus1d_18(weights=None)
+        self.num_features = self.net.fc.in_features
+        self.net.fc = nn.Identity()
+
+
+@register_backbone
+def r2plus1d_18_torchvision(pool: Pool = "avg") -> TorchvisionR2Plus1D:
+    """torchvision's R(2+1)D-18 (31.3M; GDT, STiCA, BraVe)."""
+    return TorchvisionR2Plus1D(pool)

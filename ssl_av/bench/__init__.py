@@ -1,0 +1,1 @@
+"""Compares methods under one budget: suites of runs, their records, and the report about them."""

@@ -1,0 +1,141 @@
+"""The report of a suite: report.html (one file, no request to anywhere), report.md and plots/*.png."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ssl_av.bench.digest import Digest, digest
+from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.plots import PLOTS
+from ssl_av.bench.records import read_records
+from ssl_av.bench.style import Style, colours, png
+from ssl_av.errors import UserError
+
+LOOKS = {
+    "wide": Style(),
+    "narrow": Style(narrow=True),
+    "wide_dark": Style(dark=True),
+    "narrow_dark": Style(dark=True, narrow=True),
+}
+
+
+def write_report(folder: Path | str) -> Path:
+    """Write the report of a suite from its records.jsonl, and suite.json if there is one.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        UserError: there are no records, or no run completed, or suite.json cannot be read.
+    """
+    folder = Path(folder)
+    reading = read_records(folder)
+    found = digest(reading.records, _suite(folder), reading.unreadable)
+    figures = _draw(found, folder / "plots")
+    captions = {name: text for name, text in _captions(found).items() if name in figures}
+    notes = _notes(found)
+    (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
+    page = _environment().get_template("report.html.j2")
+    html = page.render(
+        digest=found,
+        figures=figures,
+        captions=captions,
+        notes=notes,
+        colours={
+            "light": colours(group.method for group in found.groups),
+            "dark": colours((group.method for group in found.groups), Style(dark=True)),
+        },
+    )
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    return folder / "report.html"
+
+
+def _suite(folder: Path) -> Mapping[str, Any]:
+    file = folder / "suite.json"
+    if not file.is_file():
+        return {}
+    try:
+        suite = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"'{file}' is not JSON ({error}); mend it, or remove it to report without it"
+        ) from None
+    if not isinstance(suite, dict):
+        raise UserError(f"'{file}' holds no JSON object; mend it, or remove it to report without it")
+    return suite
+
+
+def _draw(found: Digest, folder: Path) -> dict[str, dict[str, Markup]]:
+    """Draw every figure in every look: the light wide one as a file, all of them as data URIs."""
+    folder.mkdir(exist_ok=True)
+    figures: dict[str, dict[str, Markup]] = {}
+    for name, draw in PLOTS.items():
+        (folder / f"{name}.png").unlink(missing_ok=True)  # no figure of an earlier report may stay
+        looks = {}
+        for look, style in LOOKS.items():
+            figure = draw(found.groups, style)
+            if figure is None:
+                continue
+            data = png(figure)
+            if look == "wide":
+                (folder / f"{name}.png").write_bytes(data)
+            looks[look] = Markup("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+        if looks:
+            figures[name] = looks
+    return figures
+
+
+def _captions(found: Digest) -> dict[str, str]:
+    several = max(len(group.runs) for group in found.groups) > 1
+    bars = " Error bars: standard deviation over seeds." if several else ""
+    band = " Line: mean over seeds; band: from the lowest to the highest seed." if several else ""
+    return {
+        "accuracy": "Linear SVM on frozen features. Top-1 accuracy on the test split; dotted: chance; "
+        f"dashed: the same SVM on the untrained network.{bars}",
+        "probe": "Accuracy on the validation split while training, against the samples seen. The online "
+        f"probes read the features but do not train the backbone.{band}",
+        "loss": "Training loss, one panel a method. The losses are different quantities, so every panel has "
+        "its own scale: heights cannot be compared between methods, only the shape of each curve says "
+        "something. Thin: as recorded; thick: running mean.",
+        "cost": "What each run cost. Seconds: full colour is training, pale is evaluation; waiting for data: "
+        f"share of the training time in which the loader was behind.{bars}",
+    }
+
+
+def _notes(found: Digest) -> dict[str, str]:
+    gain = any(column.group.startswith("Gain") for column in found.main.columns)
+    cma = any("→" in cell.text for row in found.budget.rows for cell in row.cells)
+    return {
+        "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
+        "significance; references are not ranked."
+        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
+        "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times √D; "
+        "1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective rank: "
+        "from 1 (collapse) to the width of the embedding; widths differ between methods.",
+        "budget": "Stages share one budget: what an earlier stage spends is not there for the next." * cma,
+        "command": "The command was not recorded (no suite.json beside records.jsonl, or none in it).",
+    }
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["glue"] = _glue
+    return environment
+
+
+def _glue(text: str) -> str:
+    """Keep a number on one line with its spread and unit."""
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")

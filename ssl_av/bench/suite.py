@@ -1,0 +1,192 @@
+"""A suite: methods × seeds under one budget, and which of its runs are done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
+from ssl_av.errors import UserError, unknown
+from ssl_av.options import config_file
+
+KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
+        "trainer", "wandb")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is compared, on what, for how much.
+
+    Attributes:
+        name: of the suite.
+        question: that it answers, for the report.
+        data: the data set, its arguments and how it is loaded.
+        budget: of every run.
+        inputs: what every backbone sees; laid over each method's own.
+        networks: the backbones of every method.
+        evaluation: how every run is measured.
+        methods: each method's own settings at this size.
+        references: rows to compare with.
+        seeds: one run of each method for each seed.
+        trainer: Lightning trainer arguments.
+        wandb: ``off``, ``offline``, ``online``.
+    """
+
+    name: str
+    data: dict[str, Any]
+    budget: Budget
+    question: str = ""
+    inputs: dict[str, Any] = field(default_factory=dict)
+    networks: dict[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation = Evaluation()
+    methods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    references: tuple[str, ...] = ("random", "supervised")
+    seeds: tuple[int, ...] = (0,)
+    trainer: dict[str, Any] = field(default_factory=dict)
+    wandb: str = "off"
+
+    def run_config(self, method: str, seed: int) -> RunConfig:
+        """One run of the suite, resolved."""
+        own = merge({"inputs": self.inputs, "networks": self.networks}, self.methods.get(method) or {})
+        return RunConfig(
+            method={"name": method, **own},
+            data=self.data,
+            budget=self.budget,
+            evaluation=self.evaluation,
+            trainer=self.trainer,
+            seed=seed,
+            wandb=self.wandb,
+            suite=self.name,
+        )
+
+    def plan(self, methods: Sequence[str]) -> list[RunConfig]:
+        """All runs: the untrained reference first, the methods as asked, the other references last."""
+        references = [r for r in self.references if r not in methods]
+        order = [r for r in references if r == "random"] + list(methods) + [r for r in references if r != "random"]
+        return [self.run_config(m, seed) for m in dict.fromkeys(order) for seed in self.seeds]
+
+    def identity(self, manifest_hash: str) -> dict[str, Any]:
+        """What must be equal for runs to stand in one table."""
+        one = self.run_config("random", 0).to_dict()
+        shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
+        # How fast data arrive does not change a result.
+        shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
+        return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
+
+
+def load_suite(name: str, overrides: Mapping[str, Any] | None = None) -> Suite:
+    """A shipped suite or a file, with what the command line changes.
+
+    Raises:
+        UserError: for a suite, a key or a value that does not exist or fit.
+    """
+    path = config_file("suites", name)
+    values = merge(load_yaml(path), overrides or {})
+    # Another data set does not inherit the arguments of the one that it replaces, only how data are loaded.
+    return suite_from(values, str(path))
+
+
+def suite_from(values: Mapping[str, Any], where: str) -> Suite:
+    """A suite from a mapping; ``where`` names it in error messages."""
+    for key in values:
+        if key not in KEYS:
+            raise unknown(f"key in {where}", key, KEYS)
+    for key in ("name", "data", "budget"):
+        if key not in values:
+            raise UserError(f"{where}: a suite needs '{key}'")
+    known = dict(values)
+    budget = known["budget"]
+    try:
+        known["budget"] = Budget.parse(budget) if isinstance(budget, str) else Budget(**budget)
+        known["evaluation"] = Evaluation(**known.get("evaluation", {}))
+    except TypeError as e:
+        raise UserError(f"{where}: {e}") from None
+    for key in ("references", "seeds"):
+        if key in known:
+            known[key] = tuple(known[key])
+    return Suite(**known)
+
+
+class SuiteFolder:
+    """A suite's folder: one folder a run, ``suite.json``, ``records.jsonl``, the report.
+
+    Args:
+        root: the folder; made if it is not there.
+
+    Raises:
+        UserError: if it holds something else, or a suite that cannot share a table with this one.
+    """
+
+    def __init__(self, root: Path, suite: Suite, manifest_hash: str, methods: Sequence[str], command: str) -> None:
+        self.root, self.suite = root, suite
+        identity = json.loads(json.dumps(suite.identity(manifest_hash)))
+        about = root / "suite.json"
+        if root.is_file():
+            raise UserError(f"--out {root}: is a file; give a folder")
+        if about.is_file():
+            old = json.loads(about.read_text(encoding="utf-8"))
+            self._compare(old.get("identity", {}), identity)
+            methods = list(dict.fromkeys([*old.get("methods", []), *methods]))
+        elif root.is_dir() and any(root.iterdir()):
+            raise UserError(f"--out {root}: holds other files and no suite; give a new or empty folder")
+        root.mkdir(parents=True, exist_ok=True)
+        description = {
+            "name": suite.name, "question": suite.question, "methods": list(methods), "seeds": list(suite.seeds),
+            "budget": suite.budget.asked(), "data": suite.data, "command": command, "identity": identity,
+        }  # fmt: skip
+        part = about.with_suffix(".part")
+        part.write_text(json.dumps(description, indent=1), encoding="utf-8")
+        part.replace(about)
+
+    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
+        differences = [
+            f"{key} ({_short(old.get(key))} there, {_short(new.get(key))} here)"
+            for key in new
+            if old.get(key) != new.get(key)
+        ]
+        if differences:
+            raise UserError(
+                f"--out {self.root}: belongs to another suite, which differs in {'; '.join(differences)}; "
+                "give another --out"
+            )
+
+    def run_folder(self, config: RunConfig) -> Path:
+        """Where a run lives."""
+        return self.root / f"{config.method['name']}-seed{config.seed}"
+
+    def finished(self, config: RunConfig) -> dict[str, Any] | None:
+        """The record of this very run, if it was completed before."""
+        folder = self.run_folder(config)
+        try:
+            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+            same = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return None
+        done = record.get("status") == "completed" and self._same(same, config)
+        return record if done else None
+
+    def resumable(self, config: RunConfig) -> bool:
+        """Whether an interrupted run of this very configuration left a checkpoint to continue from."""
+        folder = self.run_folder(config)
+        if not (folder / "checkpoints" / "last.ckpt").is_file() or (folder / "record.json").is_file():
+            return False
+        return self._same(load_yaml(folder / "config.yaml"), config)
+
+    @staticmethod
+    def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
+        new = json.loads(json.dumps(config.to_dict()))
+        old = json.loads(json.dumps(old))
+        ignore = ("wandb", "suite")
+        return {k: v for k, v in old.items() if k not in ignore} == {
+            k: v for k, v in new.items() if k not in ignore
+        }
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "…"

@@ -1,0 +1,149 @@
+"""The command line. Imports nothing heavy until a command needs it, so that help and lists answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ssl_av import __version__
+from ssl_av.errors import UserError, unknown
+
+FIT_GROUPS = ("method", "data", "trainer", "evaluation")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
+EVAL_GROUPS = ("data", "evaluation")
+
+DOTTED = """
+settings, written --group.name VALUE:
+  --method.*      the method's own, e.g. --method.optim.lr 3e-4 --method.inputs.frames 16
+  --data.*        the data set's and the loading's, e.g. --data.root DIR --data.batch_size 64 --data.reader decord
+  --trainer.*     the Lightning trainer's, e.g. --trainer.max_epochs 10 --trainer.precision bf16-mixed
+  --evaluation.*  protocols, clips, probes
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors are one line, with the nearest names, and exit code 2."""
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        kw.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, allow_abbrev=False, **kw)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises instead of printing the usage."""
+        if "invalid choice" in message:
+            given = message.split("invalid choice: '")[-1].split("'")[0]
+            action = next((a for a in self._actions if message.startswith(f"argument {_label(a)}:")), None)
+            if action is not None and action.choices:
+                raise unknown(action.metavar or "command", given, list(action.choices), hint="ssl-av --help")
+        raise UserError(f"{message} (see `{self.prog} --help`)")
+
+    def options(self) -> list[str]:
+        """All long options."""
+        return [o for a in self._actions for o in a.option_strings if o.startswith("--")]
+
+
+def _label(action: argparse.Action) -> str:
+    return "/".join(action.option_strings) or str(action.metavar or action.dest)
+
+
+def build_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser and its commands' parsers."""
+    top = Parser(
+        prog="ssl-av",
+        description="Pretrain, evaluate and fairly compare audio-visual self-supervised methods.",
+        epilog="start here: ssl-av bench --methods brave,stica,crisscross,avid,cma",
+    )
+    top.add_argument("--version", action="version", version=f"ssl-av {__version__}")
+    sub = top.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
+
+    fit = sub.add_parser("fit", help="train one method", description="Train one method.", epilog=DOTTED)
+    fit.add_argument("--method", metavar="NAME", help="a method of `ssl-av list methods`")
+    fit.add_argument("--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)")
+    fit.add_argument("--suite", metavar="NAME|FILE", default="tiny", help="suite whose sizes are the defaults")
+    fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
+    fit.add_argument("--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)")
+    fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
+    fit.add_argument("--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases")
+    fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
+    fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
+
+    bench = sub.add_parser(
+        "bench", help="compare methods under one budget", description="Compare methods under one budget.",
+        epilog=DOTTED.replace("--method.*      the method's own, e.g. --method.", "--methods.NAME.*  one method's, e.g. --methods.avid.")
+        .replace(" --method.inputs.frames 16", "\n  --inputs.* --networks.*  what all backbones see and are, e.g. --inputs.frames 16"),
+    )  # fmt: skip
+    bench.add_argument("--methods", metavar="A,B,…", help="methods of `ssl-av list methods`")
+    bench.add_argument("--suite", metavar="NAME|FILE", default="tiny", help="a suite of `ssl-av list suites` (default: tiny)")
+    bench.add_argument("--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)")
+    bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
+    bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
+    bench.add_argument("--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases")
+    bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
+
+    ev = sub.add_parser(
+        "eval", help="measure a checkpoint", description="Measure the backbones of a checkpoint.",
+        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`",
+    )  # fmt: skip
+    ev.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of ours, or a run's folder")
+    ev.add_argument("--protocols", metavar="A,B,…", help="of `ssl-av list protocols` (default: the run's)")
+    ev.add_argument("--data", metavar="NAME", help="a data set (default: the one it was trained on)")
+    ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
+    ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
+
+    report = sub.add_parser("report", help="write a suite's report again", description="Write a suite's report again.")
+    report.add_argument("folder", metavar="DIR", help="a suite's folder")
+
+    lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
+    lst.add_argument("what", metavar="KIND", choices=("methods", "backbones", "protocols", "datasets", "suites"),
+                     help="methods, backbones, protocols, datasets or suites")  # fmt: skip
+    return top, {"fit": fit, "bench": bench, "eval": ev, "report": report, "list": lst}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Runs a command line; returns the exit code. Raises `UserError` for the user's mistakes."""
+    from ssl_av import commands
+
+    top, parsers = build_parser()
+    if not argv:
+        top.print_help()
+        return 0
+    args, rest = top.parse_known_args(list(argv))
+    parser = parsers[args.command]
+    if args.command in ("report", "list"):
+        if rest:
+            raise unknown("option", rest[0], parser.options()) if rest[0].startswith("-") else UserError(
+                f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)"
+            )
+        return commands.list_names(args.what) if args.command == "list" else commands.report(args.folder)
+    groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
+    from ssl_av.options import parse_dotted
+
+    dotted = parse_dotted(rest, groups, parser.options())
+    if args.command == "fit":
+        return commands.fit(args, dotted)
+    if args.command == "bench":
+        return commands.bench(args, dotted, "ssl-av " + shlex.join(argv))
+    return commands.evaluate(args, dotted)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Entry point of ``ssl-av``."""
+    try:
+        code = run(sys.argv[1:] if argv is None else argv)
+    except UserError as e:
+        print(f"ssl-av: {e}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # `ssl-av list … | head`
+        sys.stderr.close()
+        code = 0
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

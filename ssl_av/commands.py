@@ -1,0 +1,312 @@
+"""What each command does, once its words are read. Heavy imports stay inside the commands that need them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_av.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from ssl_av.bench.suite import Suite
+    from ssl_av.config import RunConfig
+
+Dotted = dict[str, Any]
+
+
+def list_names(what: str) -> int:
+    """`ssl-av list`: names with a line about each."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, show_header=what == "backbones", padding=(0, 2, 0, 0))
+    if what == "backbones":
+        from ssl_av.backbones import describe_backbones
+
+        for column in ("name", "modality", "parameters", ""):
+            table.add_column(column, justify="right" if column == "parameters" else "left")
+        for name, modality, parameters, line in describe_backbones():
+            table.add_row(name, modality, f"{parameters:,}", line)
+    else:
+        for name, line in _names(what).items():
+            table.add_row(f"[bold]{name}[/]", line)
+    Console().print(table)
+    return 0
+
+
+def _names(what: str) -> dict[str, str]:
+    if what == "methods":
+        from ssl_av.methods import list_methods
+
+        return list_methods()
+    if what == "datasets":
+        from ssl_av.data.datasets import list_datasets
+
+        return list_datasets()
+    if what == "protocols":
+        from ssl_av.evaluation.protocols import PROTOCOLS
+
+        return {name: (p.__doc__ or "").split("\n")[0] for name, p in PROTOCOLS.items()}
+    from ssl_av.options import list_configs
+
+    return {
+        name: path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
+        for name, path in list_configs(what).items()
+    }
+
+
+def report(folder: str) -> int:
+    """`ssl-av report`: writes a suite's report from its records."""
+    from ssl_av.bench.report import write_report
+
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
+    print(f"report: {write_report(Path(folder))}")
+    return 0
+
+
+def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
+    """`ssl-av bench`: compares methods."""
+    names = _split(args.methods)
+    if not names:
+        raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
+    _known_methods([*names, *dotted.get("methods", {})])
+    overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
+    if args.budget:
+        overrides["budget"] = args.budget
+    if args.seeds:
+        overrides["seeds"] = _whole_numbers("--seeds", args.seeds)
+    if args.wandb:
+        overrides["wandb"] = args.wandb
+    suite = _suite(args.suite, args.data, dotted.get("data", {}), overrides)
+    out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
+    from rich.console import Console
+
+    from ssl_av.bench.run_suite import run_suite
+
+    return run_suite(suite, names, out, command, Console())
+
+
+def fit(args: argparse.Namespace, dotted: Dotted) -> int:
+    """`ssl-av fit`: trains one method, measures it and writes the run's folder."""
+    from ssl_av.config import Budget, load_yaml, merge
+
+    file = load_yaml(Path(args.config)) if args.config else {}
+    allowed = ("method", "data", "budget", "evaluation", "trainer", "seed", "wandb", "suite")
+    for key in file:
+        if key not in allowed:
+            raise unknown(f"key in {args.config}", key, allowed)
+    given = merge({k: v for k, v in file.items() if k in ("method", "data", "trainer", "evaluation")}, dotted)
+    method = args.method or given.get("method", {}).get("name")
+    if not method:
+        raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`)")
+    _known_methods([method])
+    from ssl_av.methods import method_class
+
+    if not method_class(method).trains:
+        raise UserError(f"'{method}' is an untrained reference: `ssl-av bench` measures it, there is nothing to fit")
+    own = {k: v for k, v in given.get("method", {}).items() if k != "name"}
+    data = dict(given.get("data", {}))
+    budget = args.budget or file.get("budget")
+    overrides: Dotted = {"methods": {method: own}}
+    for key in ("evaluation", "trainer"):
+        if key in given:
+            overrides[key] = given[key]
+    if budget:
+        overrides["budget"] = budget
+    overrides["wandb"] = args.wandb or file.get("wandb", "off")
+    suite = _suite(args.suite, args.data or data.pop("name", None), data, overrides)
+    seed = args.seed if args.seed is not None else int(file.get("seed", 0))
+    config = suite.run_config(method, seed)
+    limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
+    if limits:  # the trainer's own words for a budget win over the suite's
+        name, value = next(iter(limits.items()))
+        asked = Budget(**{name.removeprefix("max_"): int(value)})
+        rest = {k: v for k, v in config.trainer.items() if k not in limits}
+        config = dataclasses.replace(config, budget=asked, trainer=rest)
+    out = Path(args.out or f"runs/{method}-{config.data['name']}-seed{seed}")
+    return _train(config, out, args.resume)
+
+
+def _train(config: RunConfig, out: Path, resume: bool) -> int:
+    """The training of `fit`, with its progress bar."""
+    if (out / "suite.json").exists():
+        raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
+    last = out / "checkpoints" / "last.ckpt"
+    if resume and not last.is_file():
+        raise UserError(f"--resume: there is no {last}; leave --resume out to begin")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
+    import pytorch_lightning as pl
+    from pytorch_lightning.callbacks import RichProgressBar
+    from rich.console import Console
+
+    from ssl_av.data.prepare import prepare_manifest
+    from ssl_av.quiet import quiet
+    from ssl_av.run import execute
+
+    quiet()
+    console = Console()
+    manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
+    bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
+
+    def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
+        if what == "training" and not bar and total and (done == total or done % max(total // 10, 1) == 0):
+            values = " ".join(f"{k} {v:.4g}" for k, v in numbers.items())
+            console.print(f"step {done}/{total} {values}", highlight=False)
+        elif what != "training" and done in (0, total):
+            console.print(f"{what} …" if total == 0 else f"{what}: done", highlight=False)
+
+    record = execute(config, manifest, out, say, bar, resume)
+    _say_results(record, console)
+    console.print(f"run: {out}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
+    """`ssl-av eval`: measures a checkpoint on its own or other data."""
+    from rich.console import Console
+
+    from ssl_av.checkpoint import load_method
+    from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
+    from ssl_av.data.datamodule import AVDataModule
+    from ssl_av.data.prepare import prepare_manifest, restrict
+    from ssl_av.evaluation.features import Towers
+    from ssl_av.evaluation.protocols import check_protocols
+    from ssl_av.options import check
+    from ssl_av.quiet import quiet
+    from ssl_av.run import describe, write_json
+    from ssl_av.run import evaluate as measure
+
+    quiet()
+    path = Path(args.checkpoint)
+    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+    method = load_method(path)
+    beside = path.parent.parent / "config.yaml"
+    if beside.is_file():
+        config = RunConfig.from_dict(load_yaml(beside))
+    else:
+        config = _suite("tiny", None, {}, {}).run_config(method.name, 0)
+    data = _data(config.data, args.data, dotted.get("data", {}))
+    settings = merge(
+        dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
+    )
+    if args.protocols:
+        settings["protocols"] = _split(args.protocols)
+    check_protocols(list(settings["protocols"]))
+    config = dataclasses.replace(
+        config, data=data, evaluation=Evaluation(**settings), seed=config.seed if args.seed is None else args.seed
+    )
+    console = Console()
+    manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
+    usable = restrict(manifest, tuple(method.backbones), config.data["name"])
+    results, skipped = measure(Towers(method), AVDataModule(usable, config.loading, config.seed), config, None)
+    record = {
+        "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
+        "data": describe(usable, config), "results": results,
+        "skipped": [{"path": s.path, "reason": s.reason} for s in usable.skipped]
+        + [{"path": p, "reason": r} for p, r in skipped.items()],
+    }  # fmt: skip
+    out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(record, out / "evaluation.json")
+    _say_results(record | {"data": record["data"] | {"skipped": record["skipped"]}}, console)
+    console.print(f"results: {out / 'evaluation.json'}")
+    return 0
+
+
+def _say_results(record: Mapping[str, Any], console: Any) -> None:
+    """Prints a run's numbers and what was skipped."""
+    from rich.table import Table
+
+    table = Table("protocol", "", "result", box=None, padding=(0, 2, 0, 0))
+    for protocol, result in record["results"].items():
+        if "skipped" in result:
+            table.add_row(protocol, "–", result["skipped"])
+            continue
+        for what, numbers in result.items():
+            shown = {k: v for k, v in numbers.items() if k in ("top1", "r1", "r5", "r20")}
+            table.add_row(protocol, what, "  ".join(f"{k} {100 * v:.1f} %" for k, v in shown.items()))
+    console.print(table)
+    chance = record["data"].get("chance")
+    if chance:
+        console.print(f"chance of top-1: {100 * chance:.1f} %")
+    skipped = record["data"].get("skipped", [])
+    if skipped:
+        console.print(f"{len(skipped)} samples were skipped:")
+        for s in skipped[:10]:
+            console.print(f"  {s['path']}: {s['reason']}", markup=False)
+
+
+def _suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
+    """A suite with what the command line changes, every name and type checked."""
+    import pytorch_lightning as pl
+
+    from ssl_av.bench.suite import suite_from
+    from ssl_av.config import Evaluation, load_yaml, merge
+    from ssl_av.evaluation.protocols import check_protocols
+    from ssl_av.methods import method_class
+    from ssl_av.methods.settings import Inputs, Networks
+    from ssl_av.options import check, config_file
+
+    path = config_file("suites", name)
+    base = load_yaml(path)
+    checked = dict(overrides)
+    for group, target in (("evaluation", Evaluation), ("inputs", Inputs), ("networks", Networks), ("trainer", pl.Trainer)):
+        if group in checked:
+            checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
+    if "methods" in checked:
+        checked["methods"] = {
+            m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))
+            for m, settings in checked["methods"].items()
+        }
+    values = merge(base, checked)
+    if "budget" in checked:
+        values["budget"] = checked["budget"]
+    values["data"] = _data(base.get("data", {}), data, data_args)
+    suite = suite_from(values, str(path))
+    check_protocols(list(suite.evaluation.protocols))
+    return suite
+
+
+def _data(base: Mapping[str, Any], name: str | None, given: Dotted) -> dict[str, Any]:
+    """The ``data`` group: another data set keeps how data are loaded, not the old one's arguments."""
+    from ssl_av.config import LOADING_FIELDS
+    from ssl_av.data.loading import Loading
+    from ssl_av.data.datasets import dataset_class
+    from ssl_av.options import check, check_names, parameters_of
+
+    name = name or given.get("name") or base.get("name", "synthav")
+    dataset = dataset_class(name)
+    given = {k: v for k, v in given.items() if k != "name"}
+    check_names("data", parameters_of(dataset, Loading), given)
+    loading = check("data", Loading, {k: v for k, v in given.items() if k in LOADING_FIELDS})
+    own = check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS})
+    kept = {k: v for k, v in base.items() if k in LOADING_FIELDS or name == base.get("name")}
+    return {**kept, "name": name, **own, **loading}
+
+
+def _known_methods(names: list[str]) -> None:
+    """Raises for the first name that is no method; imports none of them."""
+    from ssl_av.methods import list_methods
+
+    known = list_methods()
+    for name in names:
+        if name not in known:
+            raise unknown("method", name, known, hint="ssl-av list methods")
+
+
+def _split(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _whole_numbers(option: str, text: str) -> list[int]:
+    try:
+        return [int(word) for word in _split(text)]
+    except ValueError:
+        raise UserError(f"{option} {text}: give whole numbers, e.g. 0,1,2") from None
+
+

@@ -1,0 +1,1 @@
+"""Data: datasets → manifest → views → decoded batches."""

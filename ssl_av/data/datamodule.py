@@ -1,0 +1,181 @@
+"""The one datamodule: serves the named views of any method from any manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ssl_av.data.loading import Loading
+from ssl_av.data.manifest import Manifest, Skip
+from ssl_av.data.media import MediaError, Reader, create_reader
+from ssl_av.data.views import AudioView, Spaced, VideoView, Views, draw_starts
+from ssl_av.errors import UserError
+
+Batch = dict[str, Any]
+
+
+class ClipDataset(Dataset[Batch]):
+    """Samples of a manifest as named views.
+
+    An item is asked for by ``(epoch, index)``: start times depend on the seed, the epoch and the index alone, so
+    they are the same whatever the number of workers. A sample that cannot be read comes back as a `Skip`.
+    """
+
+    def __init__(self, manifest: Manifest, views: Views, loading: Loading, seed: int = 0) -> None:
+        self.manifest = manifest
+        self.views = dict(views)
+        self.loading = loading
+        self.seed = seed
+        self._reader: Reader | None = None
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, key: tuple[int, int]) -> Batch | Skip:  # type: ignore[override]
+        epoch, index = key
+        sample = self.manifest[index]
+        rng = np.random.default_rng([self.seed, epoch, index])
+        windows = draw_starts(self.views, sample.duration, rng)
+        video, audio = [], []
+        for name, view in self.views.items():
+            if isinstance(view, VideoView):
+                video.append(
+                    view.request(windows[name], sample.start, sample.duration, self.loading.decode_size)
+                )
+            else:
+                audio.append(view.requests(windows[name], sample.start, sample.duration))
+        if self._reader is None:  # one per worker process
+            self._reader = create_reader(self.loading.reader)
+        try:
+            frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
+        except MediaError as e:
+            return Skip(sample.path, str(e))
+        item: Batch = {"index": index, "label": sample.label}
+        clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
+        for name, view in self.views.items():
+            if isinstance(view, VideoView):
+                item[name] = torch.from_numpy(next(clips)).permute(3, 0, 1, 2)
+                item[f"{name}.aspect"] = sample.aspect
+            else:
+                wave = np.concatenate([next(pieces) for _ in next(sounds)])
+                item[name] = torch.from_numpy(wave[: view.samples])
+        return item
+
+
+def collate(items: Sequence[Batch | Skip]) -> Batch:
+    """Stacks what could be read; what could not is listed under ``skipped`` as (path, reason)."""
+    good = [item for item in items if not isinstance(item, Skip)]
+    batch: Batch = {"skipped": [(s.path, s.reason) for s in items if isinstance(s, Skip)]}
+    if not good:
+        return batch | {"index": torch.empty(0, dtype=torch.long), "label": torch.empty(0, dtype=torch.long)}
+    for name, first in good[0].items():
+        values = [item[name] for item in good]
+        if isinstance(first, Tensor):
+            batch[name] = torch.stack(values)
+        else:
+            batch[name] = torch.tensor(values, dtype=torch.float32 if isinstance(first, float) else torch.long)
+    return batch
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, index), shuffled anew each epoch when asked; Lightning sets the epoch."""
+
+    def __init__(self, size: int, shuffle: bool, seed: int = 0) -> None:
+        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.arange(self.size)
+        if self.shuffle:
+            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
+        return ((self.epoch, int(i)) for i in order)
+
+
+class AVDataModule(LightningDataModule):
+    """Serves a manifest's splits as batches of named views.
+
+    Args:
+        manifest: the samples, already restricted to the modalities that are needed.
+        loading: batch size, workers, reader.
+        seed: of the shuffling and of the start times.
+    """
+
+    def __init__(self, manifest: Manifest, loading: Loading, seed: int = 0) -> None:
+        super().__init__()
+        self.manifest, self.loading, self.seed = manifest, loading, seed
+        self.train_views: Views = {}
+        self.train = manifest.split("train")
+        if len(self.train) < 2:
+            raise UserError(
+                f"only {len(self.train)} training samples can be used of {len(manifest)} readable ones; "
+                "at least 2 are needed"
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size, or the whole training split where that is smaller."""
+        return min(self.loading.batch_size, len(self.train))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled training batches of the method's views; the incomplete last one is dropped."""
+        data = ClipDataset(self.train, self.train_views, self.loading, self.seed)
+        sampler = EpochSampler(len(data), shuffle=True, seed=self.seed)
+        return self._loader(data, sampler, self.batch_size, drop_last=True)
+
+    def clips(
+        self,
+        split: str,
+        video: VideoView | None,
+        audio: AudioView | None,
+        count: int,
+        limit: int | None = None,
+    ) -> DataLoader[Batch]:
+        """Evaluation batches: ``count`` evenly spaced clips of each sample, without augmentation.
+
+        Args:
+            split: ``train``, ``val`` or ``test``.
+            video: length and size of the frames, or None.
+            audio: length and rate of the sound, or None.
+            count: clips a sample, in the views ``video_0``, ``audio_0``, ``video_1`` …
+            limit: use an evenly spread subset of at most so many samples.
+        """
+        views: dict[str, VideoView | AudioView] = {}
+        for k in range(count):
+            if video is not None:
+                views[f"video_{k}"] = VideoView(
+                    video.frames, video.fps, video.size, "none", Spaced(k, count)
+                )
+            if audio is not None:
+                views[f"audio_{k}"] = AudioView(audio.seconds, audio.rate, "none", Spaced(k, count))
+        manifest = self.manifest.split(split)
+        if limit is not None and len(manifest) > limit:
+            manifest = manifest.take(np.linspace(0, len(manifest) - 1, limit).round().astype(int))
+        data = ClipDataset(manifest, views, self.loading)
+        return self._loader(data, EpochSampler(len(data), shuffle=False), self.loading.batch_size)
+
+    def _loader(
+        self, data: ClipDataset, sampler: EpochSampler, batch_size: int, drop_last: bool = False
+    ) -> DataLoader[Batch]:
+        workers = self.loading.workers
+        return DataLoader(
+            data,
+            batch_size=batch_size,
+            sampler=sampler,  # type: ignore[arg-type]  # the dataset takes (epoch, index)
+            num_workers=workers,
+            collate_fn=collate,
+            drop_last=drop_last,
+            persistent_workers=workers > 0 and drop_last,
+            pin_memory=torch.cuda.is_available(),
+        )

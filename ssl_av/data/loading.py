@@ -1,0 +1,36 @@
+"""How samples are read and batched."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ssl_av.errors import UserError
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How samples are read and batched; the same for every method of a comparison.
+
+    Attributes:
+        batch_size: samples a step.
+        num_workers: reading processes; -1 is half of the machine's cores, at least one.
+        reader: media backend, ``pyav`` or ``decord``.
+        decode_size: frames are scaled to this square at decoding, before the augmentation crops.
+    """
+
+    batch_size: int = 32
+    num_workers: int = -1
+    reader: str = "pyav"
+    decode_size: int = 128
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 2:
+            raise UserError(f"batch_size must be at least 2 (batch normalisation), got {self.batch_size}")
+        if self.decode_size < 8:
+            raise UserError(f"decode_size must be at least 8 pixels, got {self.decode_size}")
+
+    @property
+    def workers(self) -> int:
+        """The number of reading processes on this machine."""
+        return max((os.cpu_count() or 2) // 2, 1) if self.num_workers < 0 else self.num_workers

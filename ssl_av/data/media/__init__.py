@@ -1,0 +1,130 @@
+"""Decoding: exactly the frames and samples that a batch needs, or a `MediaError` that says why not.
+
+Nothing is imported here but numpy; a backend is imported when it is chosen.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_av.errors import unknown
+
+Frames = NDArray[np.uint8]
+Wave = NDArray[np.float32]
+PathLike = str | os.PathLike[str]
+
+READERS = {"pyav": "PyavReader", "decord": "DecordReader"}
+"""Module of this package → the class in it."""
+
+
+class MediaError(Exception):
+    """A file that cannot be read; ``str(e)`` is the short reason, without the path."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds. Times are seconds from the beginning of the file, whatever its first time stamp is.
+
+    Attributes:
+        duration: usable span: of the video if there is video, else of the audio.
+        has_video: whether there is a video stream (cover art does not count).
+        has_audio: whether there is an audio stream with sound in it.
+        fps: average frames a second; 0 without video.
+        width: pixels of a frame as shown, that is after its rotation tag; 0 without video.
+        height: as ``width``.
+        aspect: true width / height as shown, pixels that are not square allowed for; 1 without video.
+        audio_rate: samples a second; 0 without audio.
+        audio_duration: where the audio ends; 0 without audio.
+        video_duration: where the video ends; 0 without video.
+    """
+
+    duration: float
+    has_video: bool
+    has_audio: bool
+    fps: float
+    width: int
+    height: int
+    aspect: float
+    audio_rate: int
+    audio_duration: float
+    video_duration: float
+
+
+@dataclass(frozen=True)
+class VideoRequest:
+    """Frames at these times.
+
+    Attributes:
+        times: seconds from the beginning of the file, any order, float64 [T].
+        size: (height, width) to squash the frames to, or None to leave them as they are.
+    """
+
+    times: NDArray[np.float64]
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class AudioRequest:
+    """A stretch of sound: ``seconds`` from ``start``, channels averaged, at ``rate`` samples a second."""
+
+    start: float
+    seconds: float
+    rate: int
+
+    @property
+    def samples(self) -> int:
+        """Length of the answer."""
+        return round(self.seconds * self.rate)
+
+
+class Reader(Protocol):
+    """A backend. Not to be shared between threads, except for `probe`."""
+
+    name: str
+
+    def probe(self, path: PathLike) -> MediaInfo:
+        """Opens a file, decodes the first frame and the first sound of it, and says what it holds.
+
+        Raises:
+            MediaError: if it cannot be read.
+        """
+
+    def read(
+        self, path: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+    ) -> tuple[list[Frames], list[Wave]]:
+        """Reads all that one sample needs; the requests share one pass over the file.
+
+        The frame for a time is the last one whose presentation time stamp is not after it (a millisecond is
+        forgiven, for containers round to it); before the first frame it is the first. Where the sound begins
+        late or ends early there are zeros.
+
+        Returns:
+            For each video request uint8 [T, H, W, 3]; for each audio request float32 [samples].
+
+        Raises:
+            MediaError: if the file is damaged or ends before an asked time (by more than the last frame's
+                length and 0.1 s), or if no sound could be decoded at all.
+        """
+
+
+def create_reader(name: str = "pyav") -> Reader:
+    """A reader by name.
+
+    Args:
+        name: ``pyav`` (the default: faster, needs no system libraries) or ``decord`` (for the picture).
+
+    Raises:
+        UserError: if there is no such reader.
+    """
+    if name not in READERS:
+        raise unknown("reader", name, READERS)
+    module = importlib.import_module(f"ssl_av.data.media.{name}")
+    reader: Reader = getattr(module, READERS[name])()
+    return reader

@@ -1,0 +1,193 @@
+"""An opened file: its streams, its origin in time, and the packets of a span."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from ssl_av.data.media import MediaError, PathLike
+
+SLACK = 1e-3
+"""Seconds that a time stamp may be late: Matroska rounds to the millisecond."""
+
+PREROLL = 0.25
+"""Seconds of sound decoded before the asked ones: an MP3 frame needs the bits of several frames before it,
+an AAC frame overlaps with the one before it, Opus needs 80 ms to converge."""
+
+
+class SeekMissed(Exception):
+    """The demuxer did not land where everything that was asked for can be decoded from."""
+
+
+@dataclass
+class Media:
+    """An opened file.
+
+    Attributes:
+        container: PyAV's.
+        video: the first video stream that is not cover art, or None.
+        audio: the first audio stream, or None.
+        origin: time stamp in seconds of the beginning of the file: where the earlier of the two starts.
+        ticks: seconds of one step of a time stamp, by stream index; as a float, for fractions are slow.
+    """
+
+    container: InputContainer
+    video: VideoStream | None
+    audio: AudioStream | None
+    origin: float
+    ticks: Mapping[int, float]
+
+    def time(self, stamp: int, index: int) -> float:
+        """Seconds from the beginning of the file of a time stamp of the stream with this index."""
+        return stamp * self.ticks[index] - self.origin
+
+
+@dataclass
+class Packets:
+    """What was demuxed, in decoding order; ``ended`` says that there is nothing after it in the file."""
+
+    video: list[Packet[VideoStream]] = field(default_factory=list)
+    audio: list[Packet[AudioStream]] = field(default_factory=list)
+    ended: bool = False
+
+
+def seconds(stamp: int | None, base: Fraction | None) -> float:
+    """A time stamp or a length in seconds; 0 where there is none."""
+    return float(stamp * base) if stamp and base else 0.0
+
+
+@contextmanager
+def open_media(path: PathLike) -> Iterator[Media]:
+    """Opens a file for reading; what FFmpeg or the system have against it becomes a `MediaError`."""
+    name = os.fspath(path)
+    try:
+        # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelist because a playlist that
+        # poses as a video must not reach the network; metadata may be in any encoding and is of no interest.
+        with av.open(
+            "file:" + name, metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
+        ) as container:
+            video = _first(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+            audio = _first(container.streams.audio)
+            if video is None and audio is None:
+                raise MediaError("no video and no audio stream")
+            for stream in (video, audio):
+                if stream is not None:
+                    stream.thread_type = "NONE"  # workers are processes: more threads only get in their way
+            ticks = {s.index: seconds(1, s.time_base) for s in (video, audio) if s is not None}
+            yield Media(container, video, audio, _origin(container, video, audio), ticks)
+    except (av.FFmpegError, OSError, UnicodeError) as e:
+        raise MediaError(_reason(e, name)) from e
+
+
+def _first(streams: Any) -> Any:
+    return next((s for s in streams if s.codec_context is not None), None)
+
+
+def _origin(container: InputContainer, *streams: VideoStream | AudioStream | None) -> float:
+    starts = [
+        seconds(s.start_time, s.time_base) for s in streams if s is not None and s.start_time is not None
+    ]
+    return min(starts, default=(container.start_time or 0) / av.time_base)
+
+
+def _reason(error: Exception, name: str) -> str:
+    if isinstance(error, UnicodeError):
+        return "a name or a text in it is not valid Unicode"
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    try:
+        if os.path.getsize(name) == 0:
+            return "the file is empty"
+    except (OSError, ValueError):
+        pass
+    return str(getattr(error, "strerror", None) or error).split("\n")[0].strip().lower()
+
+
+def gather(media: Media, video: tuple[float, float] | None, audio: tuple[float, float] | None) -> Packets:
+    """Demuxes the packets of these spans (seconds) from where the container stands.
+
+    Demuxing costs next to nothing beside decoding; with all packets at hand, only those needed are decoded.
+    """
+    found = Packets()
+    streams: list[Any] = []
+    waiting: dict[int, tuple[list[Any], float]] = {}  # by stream: where its packets go, its last time stamp
+    wishes: tuple[tuple[Any, Any, list[Any]], ...] = (
+        (media.video, video, found.video),
+        (media.audio, audio, found.audio),
+    )
+    for stream, span, packets in wishes:
+        if stream is not None and span is not None:
+            streams.append(stream)
+            last = (span[1] + SLACK + media.origin) / media.ticks[stream.index]
+            waiting[stream.index] = (packets, last)
+    try:
+        for packet in media.container.demux(streams):
+            index = packet.stream_index
+            if packet.size == 0 or index not in waiting:
+                continue
+            packets, last = waiting[index]
+            packets.append(packet)
+            # A frame is never shown before it is decoded, so that after this nothing earlier can come.
+            if packet.dts is not None and packet.dts > last:
+                del waiting[index]
+                if not waiting:
+                    return found
+    except av.FFmpegError:
+        pass  # as good as the end of the file: what was asked for may lie before it
+    found.ended = True
+    return found
+
+
+def seek(media: Media, video: tuple[float, float] | None, audio: tuple[float, float] | None) -> bool:
+    """Moves the container to a keyframe before both spans; False if that is the beginning, where it stands.
+
+    Raises:
+        SeekMissed: if the container cannot seek.
+    """
+    starts = []
+    if video is not None and media.video is not None:
+        # Some demuxers seek by decoding time, which is up to the reordering delay before the presentation.
+        starts.append(video[0] - 5 / float(media.video.average_rate or 25))
+    if audio is not None:
+        starts.append(audio[0] - PREROLL)
+    start = min(starts)
+    stream = media.video if video is not None else media.audio
+    if start <= 0 or stream is None:
+        return False
+    try:
+        media.container.seek(int((start + media.origin) / (stream.time_base or 1)), stream=stream)
+    except av.FFmpegError as e:
+        raise SeekMissed from e
+    return True
+
+
+def check_landing(
+    media: Media, packets: Packets, video: tuple[float, float] | None, audio: tuple[float, float] | None
+) -> None:
+    """Whether a seek went far enough back.
+
+    Raises:
+        SeekMissed: if not.
+    """
+    if video is not None and media.video is not None:
+        first = packets.video[0] if packets.video else None
+        stamp = None if first is None else first.dts if first.pts is None else first.pts
+        if first is None or stamp is None or not first.is_keyframe:
+            raise SeekMissed
+        if media.time(stamp, media.video.index) > max(video[0], 0.0) + SLACK:
+            raise SeekMissed
+    if audio is not None and media.audio is not None:
+        stamp = packets.audio[0].pts if packets.audio else None
+        if stamp is None or media.time(stamp, media.audio.index) > max(audio[0] - PREROLL / 2, 0.0):
+            raise SeekMissed

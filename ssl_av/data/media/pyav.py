@@ -1,0 +1,168 @@
+"""The default reader: PyAV, which brings its own FFmpeg.
+
+Tuned for samples of a few seconds: one open for picture and sound, one pass of the demuxer over the needed
+span, no codec threads, one scaler, and only those packets decoded that the asked frames need.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import av
+from av.video.reformatter import VideoReformatter
+
+from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, PathLike, VideoRequest, Wave
+from ssl_av.data.media.container import Media, SeekMissed, check_landing, gather, open_media, seek
+from ssl_av.data.media.picture import Canvas, PlanFailed, decode_all, decode_planned, is_avi, reorders
+from ssl_av.data.media.sound import decode_sound
+
+Span = tuple[float, float]
+
+
+class PyavReader:
+    """Reads with PyAV; see `ssl_av.data.media.Reader`."""
+
+    name = "pyav"
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def probe(self, path: PathLike) -> MediaInfo:
+        """See `Reader.probe`."""
+        with open_media(path) as media:
+            return probe(media)
+
+    def read(
+        self, path: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+    ) -> tuple[list[Frames], list[Wave]]:
+        """See `Reader.read`."""
+        # Each attempt costs more and trusts the file less than the one before; nearly all files need one.
+        for seeking, planned in ((True, True), (False, True), (False, False)):
+            with open_media(path) as media:
+                try:
+                    return self._read(media, video, audio, seeking, planned)
+                except (SeekMissed, PlanFailed):
+                    continue
+        raise MediaError("no usable time stamps")
+
+    def _read(
+        self,
+        media: Media,
+        video: Sequence[VideoRequest],
+        audio: Sequence[AudioRequest],
+        seeking: bool,
+        planned: bool,
+    ) -> tuple[list[Frames], list[Wave]]:
+        if video and media.video is None:
+            raise MediaError("no video stream")
+        if audio and media.audio is None:
+            raise MediaError("no audio stream")
+        planned = planned and not (is_avi(media) and reorders(media))
+        canvas = Canvas(video, self._scaler) if video else None
+        seen: Span | None = None
+        if canvas is not None:
+            seen = (float(canvas.times.min()), float(canvas.times.max())) if planned else (0.0, math.inf)
+        heard: Span | None = None
+        if audio:
+            heard = (min(r.start for r in audio), max(r.start + r.seconds for r in audio) + 0.125)
+        if seen is None and heard is None:
+            return [], []
+        moved = seeking and planned and seek(media, seen, heard)
+        packets = gather(media, seen, heard)
+        if moved:
+            check_landing(media, packets, seen, heard)
+        if canvas is not None:
+            if not packets.video:
+                raise MediaError("the video stream is empty")
+            if planned:
+                decode_planned(media, packets, canvas)
+            else:
+                decode_all(media, packets, canvas)
+        waves = decode_sound(media, packets, audio) if audio else []
+        return canvas.result() if canvas is not None else [], waves
+
+
+def probe(media: Media) -> MediaInfo:
+    """What an opened file holds.
+
+    Raises:
+        MediaError: if its first frame or its first sound cannot be decoded.
+    """
+    seen = _first_frame(media)
+    heard = _first_sound(media)
+    if seen is None and heard is None:
+        raise MediaError("no video and no audio in its streams")
+    width = height = 0
+    aspect, fps = 1.0, 0.0
+    if seen is not None and media.video is not None:
+        width, height = seen.width, seen.height
+        ratio = float(media.video.sample_aspect_ratio or 1)
+        aspect = width / height * (ratio if 0.25 <= ratio <= 4 else 1.0)
+        if round(seen.rotation / 90) % 2:
+            width, height, aspect = height, width, 1 / aspect
+        fps = float(media.video.average_rate or media.video.guessed_rate or 0)
+    video_end = _end(media, media.video) if seen is not None else 0.0
+    audio_end = _end(media, media.audio) if heard is not None else 0.0
+    duration = video_end if seen is not None else audio_end
+    if duration <= 0:
+        raise MediaError("unknown duration")
+    return MediaInfo(
+        duration=duration,
+        has_video=seen is not None,
+        has_audio=heard is not None,
+        fps=fps,
+        width=width,
+        height=height,
+        aspect=aspect,
+        audio_rate=heard.sample_rate if heard is not None else 0,
+        audio_duration=audio_end,
+        video_duration=video_end,
+    )
+
+
+def _first_frame(media: Media) -> av.VideoFrame | None:
+    if media.video is None:
+        return None
+    frame = next(media.container.decode(media.video), None)
+    if frame is None:
+        raise MediaError("no frame could be decoded")
+    return frame
+
+
+def _first_sound(media: Media) -> av.AudioFrame | None:
+    """The first sound; None where the stream is empty."""
+    if media.audio is None:
+        return None
+    if media.video is not None:
+        media.container.seek(round(media.origin * av.time_base))
+    error: av.FFmpegError | None = None
+    for packet in media.container.demux(media.audio):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError as e:  # the first packets may be damaged, but not all
+            error = e
+    if error is not None:
+        raise MediaError("no sound could be decoded") from error
+    return None
+
+
+def _end(media: Media, stream: av.VideoStream | av.AudioStream | None) -> float:
+    """Seconds at which a stream ends, by its header, its tag (Matroska) or else its last packets."""
+    assert stream is not None
+    start = stream.start_time or 0
+    if stream.duration:
+        return media.time(start + stream.duration, stream.index)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag:
+        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - media.origin
+    if media.container.duration:
+        whole = media.container.duration / av.time_base
+        tail = int((whole + media.origin - 1) / (stream.time_base or 1))
+        media.container.seek(max(tail, start), stream=stream)
+    else:
+        media.container.seek(start, stream=stream)
+    ends = [p.pts + (p.duration or 0) for p in media.container.demux(stream) if p.pts is not None]
+    return media.time(max(ends), stream.index) if ends else 0.0

@@ -1,0 +1,1 @@
+"""Measures backbones: features once, then any number of protocols over them."""

@@ -1,0 +1,202 @@
+"""Measurements while a method trains: online probes, collapse, cost, and what was skipped."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.profilers import Profiler
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.evaluation.features import Features, Towers, extract
+from ssl_av.evaluation.metrics import effective_rank, feature_std, knn_predict
+from ssl_av.methods.base import Method
+
+Curve = list[tuple[float, float]]
+
+
+class OnlineProbe(pl.Callback):
+    """kNN and linear probe on the validation split, ``times`` times a run; never on test.
+
+    Memory is fixed: one clip of at most ``limit`` training and ``limit`` validation samples. kNN: k 20,
+    temperature 0.07. Linear probe: logistic regression on standardised features.
+
+    Attributes:
+        curves: ``probe_video``, ``knn_audio`` …: (samples seen, top-1) pairs.
+    """
+
+    def __init__(self, times: int = 4, limit: int = 256) -> None:
+        self.times, self.limit = times, limit
+        self.curves: dict[str, Curve] = {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Probes after each ``1 / times`` of the steps."""
+        total, step = int(trainer.estimated_stepping_batches), trainer.global_step
+        every = max(total // self.times, 1)
+        if self.times and step and step % every == 0 and trainer.is_global_zero:
+            self.probe(trainer, pl_module)
+
+    def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measures now; logs ``val/probe_video`` …"""
+        data: AVDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        classes = len(data.manifest.classes)
+        if classes >= 2 and len(data.manifest.split("val")):
+            towers = Towers(cast(Method, pl_module))
+            train, val = (extract(towers, data, s, clips=1, limit=self.limit) for s in ("train", "val"))
+            pl_module.train()
+            seen = trainer.global_step * data.batch_size
+            for name, value in probe_accuracy(train, val, classes).items():
+                self.curves.setdefault(name, []).append((seen, value))
+                pl_module.log(f"val/{name}", value, on_step=True, on_epoch=False, prog_bar=name.startswith("probe"))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in the checkpoint, so that a resumed run has the whole curve."""
+        return {"curves": self.curves}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the curves of an interrupted run."""
+        self.curves = state_dict["curves"]
+
+
+def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, float]:
+    """Top-1 on ``val`` of both probes for each modality; nothing where labels are missing."""
+    t, v = train.label >= 0, val.label >= 0
+    if not v.any() or len(set(train.label[t].tolist())) < 2:
+        return {}
+    labels, truth = torch.from_numpy(train.label[t]), torch.from_numpy(val.label[v])
+    out = {}
+    for m in train.pooled:
+        x, q = train.pooled[m][t], val.pooled[m][v]
+        scores = knn_predict(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
+        linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(x, labels.numpy())
+        predicted = torch.from_numpy(linear.predict(q))
+        for name, p in ((f"knn_{m}", scores.argmax(dim=1)), (f"probe_{m}", predicted)):
+            out[name] = float(multiclass_accuracy(p, truth, num_classes=classes, average="micro"))
+    return out
+
+
+class Collapse(pl.Callback):
+    """Feature standard deviation and effective rank of the embeddings of recent batches.
+
+    Keeps the last ``size`` embeddings of each kind; logs every ``every`` steps.
+    """
+
+    def __init__(self, size: int = 512, every: int = 20) -> None:
+        self.size, self.every = size, every
+        self.recent: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Takes the step's embeddings; measures now and then."""
+        if not outputs or "embeddings" not in outputs:
+            return
+        for name, x in outputs["embeddings"].items():
+            if x.ndim == 2:
+                old = self.recent.get(name)
+                x = x.float().cpu()
+                self.recent[name] = (x if old is None else torch.cat([old, x]))[-self.size :]
+        if trainer.global_step % self.every == 0:
+            for name, values in self.measure().items():
+                for measure, value in values.items():
+                    pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
+
+    def measure(self) -> dict[str, dict[str, float]]:
+        """``{embedding: {"std", "effective_rank"}}`` of what is kept."""
+        return {
+            name: {"std": feature_std(x), "effective_rank": effective_rank(x)} for name, x in self.recent.items()
+        }
+
+
+class Clock(Profiler):
+    """Adds up the seconds of training steps and of waiting for data, through Lightning's profiler hooks."""
+
+    WAIT, STEP = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = {self.WAIT: 0.0, self.STEP: 0.0}
+        self._since: dict[str, float] = {}
+
+    def start(self, action_name: str) -> None:
+        """Called by Lightning before an action."""
+        if action_name in self.seconds:
+            self._since[action_name] = time.perf_counter()
+
+    def stop(self, action_name: str) -> None:
+        """Called by Lightning after an action."""
+        if action_name in self._since:
+            self.seconds[action_name] += time.perf_counter() - self._since.pop(action_name)
+
+    @property
+    def total(self) -> float:
+        """Seconds of training: steps and waiting, without probes and checkpoints."""
+        return sum(self.seconds.values())
+
+    @property
+    def wait(self) -> float:
+        """Seconds of waiting for data."""
+        return self.seconds[self.WAIT]
+
+
+class Accounting(pl.Callback):
+    """What a run spends and leaves out.
+
+    Attributes:
+        clock: seconds of training and of waiting.
+        samples: source videos seen.
+        clips: views seen.
+        skipped: path → reason of samples that could not be read.
+        losses: (step, loss).
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.samples = self.clips = 0
+        self.skipped: dict[str, str] = {}
+        self.losses: Curve = []
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts the step."""
+        self.skipped |= dict(batch["skipped"])
+        size = len(batch["index"])
+        self.samples += size
+        self.clips += size * len(cast(Method, pl_module).views)
+        if outputs and "loss" in outputs:
+            self.losses.append((trainer.global_step, float(outputs["loss"].detach())))
+        share = self.clock.wait / max(self.clock.total, 1e-9)
+        pl_module.log("data_wait", share, prog_bar=True, on_step=True, on_epoch=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in the checkpoint, so that a resumed run accounts for all of it."""
+        keys = ("samples", "clips", "skipped", "losses")
+        return {k: getattr(self, k) for k in keys} | {"seconds": self.clock.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the account of an interrupted run."""
+        state = dict(state_dict)
+        for name, value in state.pop("seconds").items():
+            self.clock.seconds[name] += value
+        for key, value in state.items():
+            setattr(self, key, value)
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of this process so far: of the GPU where one is used, else resident memory, in MiB."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,160 @@
+"""What all methods share: networks from the registry, transforms on the device, the training step, the optimiser."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from ssl_av.backbones import create_backbone
+from ssl_av.data.views import AudioView, VideoView, View
+from ssl_av.methods.settings import Inputs, Networks, Optim, plain
+from ssl_av.optim import create_optimizer
+from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
+
+Batch = dict[str, Any]
+Embeddings = dict[str, Tensor]
+
+
+class Method(pl.LightningModule):
+    """A paper: views + networks + loss.
+
+    A subclass sets ``name`` and ``paper``, declares its `views`, and writes `forward` and `loss`. ``settings``
+    holds all arguments; they are stored in every checkpoint.
+
+    Attributes:
+        views: what the method asks of each sample, by name.
+        backbones: ``video`` and ``audio`` networks, what evaluation sees.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    #: False for a row that is only measured, never trained (`random`).
+    trains: ClassVar[bool] = True
+    #: Share of each sample's budget that goes to a named stage; None is one stage.
+    views: dict[str, View]
+
+    def __init__(self, inputs: Inputs, networks: Networks, optim: Optim, **settings: Any) -> None:
+        super().__init__()
+        self.inputs, self.networks, self.optim = inputs, networks, optim
+        self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
+        self.front_end = spectrogram(inputs.front_end)
+        self.backbones = nn.ModuleDict()
+        self.transforms = nn.ModuleDict()
+        self.views = {}
+
+    # -- pieces a subclass builds itself from ------------------------------------------------------------------
+
+    def video_backbone(self) -> nn.Module:
+        """A new video backbone."""
+        return create_backbone(self.networks.video, **self.networks.video_args)
+
+    def audio_backbone(self) -> nn.Module:
+        """A new audio backbone."""
+        return create_backbone(self.networks.audio, **self.networks.audio_args)
+
+    def declare(self, views: Mapping[str, View]) -> None:
+        """Sets the views and builds their transforms."""
+        self.views = dict(views)
+        for name, view in self.views.items():
+            self.transforms[name] = self.transform(view)
+
+    def transform(self, view: View) -> nn.Module:
+        """The device-side transform of a view: augmentation, and for sound the spectrogram."""
+        if isinstance(view, AudioView):
+            return AudioTransform(self.front_end, audio_augment(view.augment))
+        augment = video_augment(view.augment)
+        if self.inputs.crop_area is not None:
+            augment = dataclasses.replace(augment, crop_area=self.inputs.crop_area)
+        return VideoTransform(view.size, augment)
+
+    def clip(self, augment: str = "none", **kw: Any) -> VideoView:
+        """A video view of the common length and size."""
+        i = self.inputs
+        return VideoView(i.frames, i.fps, i.size, augment, **kw)
+
+    def sound(self, augment: str = "none", seconds: float | None = None, **kw: Any) -> AudioView:
+        """An audio view at the front end's rate, of the common length unless ``seconds`` says otherwise."""
+        length = self.inputs.audio_seconds if seconds is None else seconds
+        return AudioView(length, int(self.front_end.sample_rate), augment, **kw)
+
+    # -- what a paper writes -----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Embeddings:
+        """Embeddings of the batch's transformed views."""
+
+    @abstractmethod
+    def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
+        """The loss under ``"loss"`` and its named parts."""
+
+    def embed(self, modality: str, features: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Features in the space that the two modalities share, for cross-modal retrieval.
+
+        Args:
+            modality: ``video`` or ``audio``.
+            features: the backbone's last map, unpooled (`forward_features`).
+
+        Returns:
+            The embedding as a query and as a key, [B, D] each; None if the method has no such space.
+        """
+        return None
+
+    def predictors(self) -> list[nn.Module]:
+        """Modules with the predictor's learning rate."""
+        return []
+
+    def stages(self, total_steps: int) -> list[tuple[str, int]] | None:
+        """Named stages of the training with their steps, where there is more than one."""
+        return None
+
+    # -- the training step -------------------------------------------------------------------------------------
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Transforms the views on the device (Lightning calls this after the transfer)."""
+        return self.transform_batch(batch)
+
+    @torch.no_grad()
+    def transform_batch(self, batch: Batch) -> Batch:
+        """uint8 frames and waveforms → augmented clips [B, 3, T, H, W] and spectrograms [B, 1, time, frequency]."""
+        out = dict(batch)
+        for name, view in self.views.items():
+            if name not in batch:
+                continue
+            if isinstance(view, VideoView):
+                aspect = out.pop(f"{name}.aspect", None)
+                out[name] = self.transforms[name](batch[name], aspect)
+            else:
+                out[name] = self.transforms[name](batch[name])
+        return out
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
+        """One step: forward, loss, log. A batch of which fewer than two samples could be read is passed over."""
+        if len(batch["index"]) < 2:
+            return None
+        embeddings = self(batch)
+        parts = self.loss(embeddings, batch)
+        size = len(batch["index"])
+        for name, value in parts.items():
+            key = "loss" if name == "loss" else f"loss/{name}"
+            self.log(key, value.detach(), prog_bar=name == "loss", on_step=True, on_epoch=False, batch_size=size)
+        return {"loss": parts["loss"], "embeddings": {k: v.detach() for k, v in embeddings.items()}}
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser and schedule of ``optim``, stretched over all steps of the training."""
+        return create_optimizer(
+            self.optim, self, self.predictors(), total_steps=int(self.trainer.estimated_stepping_batches)
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Stores what is needed to build this method again."""
+        checkpoint["ssl_av"] = {"method": self.name, "settings": self.settings}
+
+    def trainable(self) -> Iterator[nn.Parameter]:
+        """Parameters that are trained."""
+        return (p for p in self.parameters() if p.requires_grad)

@@ -1,0 +1,152 @@
+"""Dotted options (``--data.root DIR``, ``--trainer.max_epochs 3``) checked against what they configure."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_av.errors import UserError, unknown
+
+
+def parse_dotted(words: Sequence[str], groups: Sequence[str], options: Sequence[str]) -> dict[str, Any]:
+    """``["--data.root", "x", "--trainer.max_epochs=3"]`` → ``{"data": {"root": "x"}, "trainer": {…}}``.
+
+    Values are read as YAML (numbers, lists, null).
+
+    Args:
+        words: what the command line has left over.
+        groups: the groups that the command knows.
+        options: its plain options, for suggestions.
+
+    Raises:
+        UserError: for anything that is not a dotted option of a known group, or has no value.
+    """
+    out: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not name.startswith("--"):
+            raise UserError(f"unexpected argument '{word}'; options begin with --")
+        group, dot, path = name[2:].partition(".")
+        if not dot or not path:
+            raise unknown("option", name, [*options, *(f"--{g}." for g in groups)])
+        if group not in groups:
+            raise unknown("option group", group, groups)
+        if not equals:
+            if not rest or (rest[0].startswith("--") and len(rest[0]) > 2):
+                raise UserError(f"option {name} needs a value")
+            value = rest.pop(0)
+        try:
+            parsed = yaml.safe_load(value)
+        except yaml.YAMLError:
+            parsed = value
+        node = out.setdefault(group, {})
+        *inner, last = path.split(".")
+        for key in inner:
+            node = node.setdefault(key, {})
+            if not isinstance(node, dict):
+                raise UserError(f"option {name} goes below a value that was given already")
+        node[last] = parsed
+    return out
+
+
+def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str] = ()) -> dict[str, Any]:
+    """Checks values against a class's parameters: names with near misses, types by jsonargparse.
+
+    Args:
+        group: what the user calls it, e.g. ``data``.
+        target: the class that will take them.
+        values: what was given.
+        skip: parameters that the user does not set.
+
+    Returns:
+        The values, converted to the parameters' types (``1e-3`` to float); only those that were given.
+
+    Raises:
+        UserError: for a name or a type that does not fit.
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parameters = inspect.signature(target).parameters
+    check_names(group, parameters, values, skip)
+    parser = ArgumentParser(exit_on_error=False)
+    hidden = {n for n in parameters if n not in values}
+    parser.add_class_arguments(target, "it", skip=hidden, fail_untyped=False)
+    try:
+        parsed = parser.parse_object({"it": dict(values)}).as_dict()["it"]
+    except (ArgumentError, TypeError, ValueError, KeyError) as e:
+        raise UserError(f"--{group}.*: {_one_line(e)}") from None
+    return {k: _only_given(parsed[k], v) for k, v in values.items()}
+
+
+def parameters_of(*targets: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of several classes that share one group."""
+    return {n: p for t in targets for n, p in inspect.signature(t).parameters.items()}
+
+
+def check_names(
+    group: str, parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any], skip: Sequence[str] = ()
+) -> None:
+    """Raises a `UserError` with the nearest names for a key that is not a parameter (or a field of one)."""
+    known = [n for n, p in parameters.items() if n not in skip and p.kind is not p.VAR_KEYWORD]
+    for name, value in values.items():
+        if name not in known:
+            raise unknown("option", f"--{group}.{name}", [f"--{group}.{n}" for n in known])
+        default = parameters[name].default
+        if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
+            inner = inspect.signature(type(default)).parameters  # type: ignore[arg-type]
+            check_names(f"{group}.{name}", inner, value)
+
+
+def _only_given(parsed: Any, given: Any) -> Any:
+    """jsonargparse completes a group with its defaults; the caller lays them over other defaults."""
+    if isinstance(given, Mapping) and isinstance(parsed, Mapping):
+        return {k: _only_given(parsed.get(k, v), v) for k, v in given.items()}
+    return parsed
+
+
+def _one_line(e: BaseException) -> str:
+    lines = [line.strip() for line in str(e).replace('"it.', '"').replace("'it.", "'").splitlines() if line.strip()]
+    return " ".join(lines)[:400]
+
+
+def config_file(kind: str, name: str) -> Path:
+    """A shipped YAML file by name, or a file of the user's.
+
+    Args:
+        kind: folder under ``configs``: ``suites``, ``protocols``, ``recipes``.
+        name: a shipped name (``tiny``) or a path (``mine.yaml``).
+
+    Raises:
+        UserError: if there is neither.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if path.is_file():
+            return path
+        raise UserError(f"{path}: no such file")
+    shipped = list_configs(kind)
+    if name not in shipped:
+        raise unknown(kind.rstrip("s"), name, shipped, hint=f"ssl-av list {kind}")
+    return shipped[name]
+
+
+def list_configs(kind: str) -> dict[str, Path]:
+    """Shipped YAML files of a kind, by name; sub-folders are part of the name."""
+    root = configs_root() / kind
+    return {str(p.relative_to(root).with_suffix("")): p for p in sorted(root.rglob("*.yaml"))}
+
+
+def configs_root() -> Path:
+    """``ssl_av/configs`` in an installed wheel, ``configs`` in a checkout."""
+    here = Path(__file__).resolve().parent
+    return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
+
+
+__all__ = ["check", "check_names", "config_file", "configs_root", "list_configs", "parameters_of", "parse_dotted"]

@@ -1,0 +1,20 @@
+"""Silences what the libraries say that is no news to the user."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+
+def quiet() -> None:
+    """Called before training: Lightning's hints about workers and hardware are settled by our settings."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Checkpoint directory.*exists and is not empty.*",
+        ".*`training_step` returned `None`.*",
+        ".*The number of training batches.*is smaller than the logging interval.*",
+        ".*lr_scheduler.step.*before.*optimizer.step.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)

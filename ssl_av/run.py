@@ -1,0 +1,243 @@
+"""One run: train a method on prepared data, measure it, write its folder."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from ssl_av.config import RunConfig
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.manifest import Manifest
+from ssl_av.data.prepare import restrict
+from ssl_av.data.views import modalities
+from ssl_av.environment import environment
+from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
+from ssl_av.evaluation.features import Progress, Towers, extract
+from ssl_av.evaluation.protocols import PROTOCOLS, NotApplicableError
+from ssl_av.methods import create_method, method_class
+from ssl_av.methods.base import Method
+
+Record = dict[str, Any]
+#: (what is going on, done, total, named numbers)
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+
+def build_method(config: RunConfig, manifest: Manifest) -> Method:
+    """The method of a run; what depends on the data (memory size, number of classes) is filled in."""
+    settings = {k: v for k, v in config.method.items() if k != "name"}
+    name = config.method["name"]
+    wanted = inspect.signature(method_class(name)).parameters
+    if "num_samples" in wanted:
+        settings["num_samples"] = len(manifest.split("train"))
+    if "num_classes" in wanted:
+        settings["num_classes"] = len(manifest.classes)
+    return create_method(name, **settings)
+
+
+def execute(
+    config: RunConfig,
+    manifest: Manifest,
+    out: Path,
+    report: Report | None = None,
+    callbacks: list[pl.Callback] | None = None,
+    resume: bool = False,
+) -> Record:
+    """Runs and measures one method, and writes its folder (DESIGN: config.yaml, checkpoints, metrics.csv, record.json).
+
+    Args:
+        config: the run.
+        manifest: readable samples; restricted here to the modalities that the method asks for.
+        out: the run's folder.
+        report: called as the run goes on.
+        callbacks: further Lightning callbacks (a progress bar).
+        resume: continue from ``checkpoints/last.ckpt`` where it exists.
+
+    Returns:
+        The record that was written.
+    """
+    started, begin = datetime.now(timezone.utc), time.perf_counter()
+    out.mkdir(parents=True, exist_ok=True)
+    usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
+    data = AVDataModule(usable, config.loading, config.seed)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    method = build_method(config, usable)  # a memory bank has one row for each sample that is used
+    data.train_views = method.views
+    config.save(out / "config.yaml")
+
+    clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
+    accounting = Accounting(clock)
+    steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
+    if method.trains:
+        checkpoint = ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=0, every_n_epochs=1)
+        extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
+        settings: dict[str, Any] = {
+            "max_steps": steps,
+            "logger": loggers(config, out),
+            "log_every_n_steps": 10,
+            "enable_progress_bar": bool(callbacks),
+            "enable_model_summary": False,
+            **config.trainer,
+        }
+        trainer = pl.Trainer(
+            callbacks=[accounting, collapse, probe, checkpoint, *extra], profiler=clock, **settings
+        )
+        last = out / "checkpoints" / "last.ckpt"
+        path = str(last) if resume and last.is_file() else None
+        trainer.fit(method, datamodule=data, ckpt_path=path, weights_only=True if path else None)
+        trainer.save_checkpoint(last)
+        steps = trainer.global_step
+        if not all(torch.isfinite(torch.tensor(v)) for _, v in accounting.losses[-1:]):
+            raise RuntimeError(f"the loss is {accounting.losses[-1][1]} at step {steps}")
+    else:
+        (out / "checkpoints").mkdir(exist_ok=True)
+        save_untrained(method, out / "checkpoints" / "last.ckpt")
+
+    training_end = time.perf_counter()
+    device = method.device if not torch.cuda.is_available() else torch.device("cuda")
+    towers = Towers(method.to(device))
+    results, skipped = evaluate(towers, data, config, report)
+    skipped = accounting.skipped | skipped
+    seconds = clock.total
+    n_steps = method.stages(steps) if method.trains else None
+    record: Record = {
+        "method": method.name,
+        "paper": method.paper,
+        "seed": config.seed,
+        "suite": config.suite,
+        "status": "completed",
+        "error": None,
+        "budget": {
+            "asked": config.budget.asked(),
+            "spent": {
+                "samples": accounting.samples,
+                "steps": steps,
+                "clips": accounting.clips,
+                "seconds": round(seconds, 2),
+            },
+        },
+        "stages": n_steps and [{"name": n, "steps": s, "samples": s * data.batch_size} for n, s in n_steps],
+        "cost": {
+            "train_seconds": seconds,
+            "eval_seconds": time.perf_counter() - training_end,
+            "total_seconds": time.perf_counter() - begin,
+            "clips_per_second": accounting.clips / seconds if seconds else None,
+            "samples_per_second": accounting.samples / seconds if seconds else None,
+            "data_wait_share": clock.wait / seconds if seconds else None,
+            "peak_memory_mb": peak_memory_mb(),
+        },
+        "parameters": {
+            m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()
+        } | {"total": sum(p.numel() for p in method.parameters())},
+        "data": describe(usable, config)
+        | {"skipped": [{"path": s.path, "reason": s.reason} for s in usable.skipped]}
+        | {"batch_size": data.batch_size},
+        "results": results,
+        "collapse": collapse.measure(),
+        "curves": {"loss": accounting.losses, **probe.curves},
+        "settings": method.settings,
+        "evaluation": {"clips": config.evaluation.clips},
+        **environment(),
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+    record["data"]["skipped"] += [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
+    write_record(record, out)
+    return record
+
+
+def evaluate(
+    towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """All protocols on features that are computed once; and what could not be read meanwhile."""
+    splits, skipped = {}, {}
+    for split in ("train", "val", "test") if config.evaluation.protocols else ():
+        splits[split] = extract(towers, data, split, config.evaluation.clips, progress=_features(report, split))
+        skipped |= splits[split].skipped
+    results = {}
+    classes = len(data.manifest.classes)
+    for name in config.evaluation.protocols:
+        if report:
+            report(name, 0, 0, {})
+        try:
+            results[name] = PROTOCOLS[name](splits, classes, config.seed)
+        except NotApplicableError as e:
+            results[name] = {"skipped": str(e)}
+    return results, skipped
+
+
+def describe(manifest: Manifest, config: RunConfig) -> dict[str, Any]:
+    """The data's part of a record."""
+    counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
+    classes = len(manifest.classes)
+    return {
+        "name": config.data["name"],
+        "hash": manifest.hash,
+        **counts,
+        "classes": classes,
+        "chance": 1 / classes if classes else None,
+        "reader": config.loading.reader,
+    }
+
+
+def loggers(config: RunConfig, out: Path) -> list[Logger]:
+    """metrics.csv always; W&B when asked, offline without an account."""
+    found: list[Logger] = [CSVLogger(out, name=None, version="")]
+    if config.wandb != "off":
+        found.append(
+            WandbLogger(
+                project="ssl-av",
+                name=f"{config.method['name']}-seed{config.seed}",
+                group=config.suite or None,
+                save_dir=str(out),
+                offline=config.wandb == "offline",
+                config=config.to_dict(),
+            )
+        )
+    return found
+
+
+def save_untrained(method: Method, path: Path) -> None:
+    """A checkpoint of a method that no trainer has seen, in the layout of Lightning's."""
+    checkpoint: dict[str, Any] = {"state_dict": method.state_dict(), "pytorch-lightning_version": pl.__version__}
+    method.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def write_record(record: Record, out: Path) -> None:
+    """The run's record.json."""
+    write_json(record, out / "record.json")
+
+
+def write_json(values: Record, path: Path) -> None:
+    """Writes a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    part.replace(path)
+
+
+def _features(report: Report | None, split: str) -> Progress | None:
+    return (lambda done, total: report(f"features of {split}", done, total, {})) if report else None
+
+
+class _Reporting(pl.Callback):
+    """Passes the training's progress on."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After each step."""
+        numbers = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("loss", "data_wait") or "probe" in k}
+        self.report("training", trainer.global_step, int(trainer.estimated_stepping_batches), numbers)

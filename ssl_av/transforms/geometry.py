@@ -1,0 +1,93 @@
+"""Crops of video: where they lie in the true picture, and taking them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ssl_av.transforms.draws import Draw
+
+_TRIES = 10  # as torchvision's RandomResizedCrop before it falls back to a centred crop
+
+
+def random_boxes(aspect: Tensor, area: tuple[float, float], ratio: tuple[float, float], draw: Draw) -> Tensor:
+    """Random-resized-crop boxes in the true geometry of each frame.
+
+    The share of the frame's area is uniform in `area`, the box's width / height log-uniform in `ratio`
+    (torchvision's law). A box that does not fit is drawn again, at last it is the largest centred one.
+
+    Args:
+        aspect: [B], width / height of the frame as filmed, on the CPU.
+
+    Returns:
+        [B, 4] x, y, width, height as fractions of the frame's width and height.
+    """
+    n = len(aspect)
+    wide = aspect[:, None].float()  # the frame is `aspect` wide and 1 high
+    target = draw.uniform(n, _TRIES, low=area[0], high=area[1]) * wide
+    shape = draw.uniform(n, _TRIES, low=math.log(ratio[0]), high=math.log(ratio[1])).exp()
+    widths, heights = (target * shape).sqrt() / wide, (target / shape).sqrt()
+    fits = (widths <= 1) & (heights <= 1)
+    first = fits.int().argmax(1, keepdim=True)  # argmax is the first True
+    size = torch.cat([widths.gather(1, first), heights.gather(1, first)], dim=1)
+    corner = draw.uniform(n, 2) * (1 - size)
+
+    nearest = wide.clamp(*ratio)
+    full = torch.cat([nearest / wide, wide / nearest], dim=1).clamp(max=1)
+    fitted = fits.any(1, keepdim=True)
+    size = torch.where(fitted, size, full)
+    corner = torch.where(fitted, corner, (1 - full) / 2)
+    return torch.cat([corner, size], dim=1)
+
+
+def square_boxes(aspect: Tensor, position: float = 0.5) -> Tensor:
+    """The largest square of each frame, [B, 4] as in `random_boxes`.
+
+    Args:
+        aspect: [B], width / height of the frame as filmed.
+        position: where along the longer side: 0 left or top, 0.5 centre, 1 right or bottom.
+    """
+    wide = aspect.float()
+    size = torch.stack([1 / wide, wide], dim=1).clamp(max=1)
+    return torch.cat([(1 - size) * position, size], dim=1)
+
+
+def crop_resize(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
+    """Takes one box a clip, the same from all its frames, and resizes it to a square.
+
+    Bilinear `grid_sample` with time folded into the channels. Where a box is much larger than `size` it is
+    sampled on a finer grid and averaged, so that it does not alias.
+
+    Args:
+        video: [B, C, T, H, W], any number type.
+        boxes: [B, 4] x, y, width, height as fractions, on the CPU.
+        flip: [B] bool, which clips to mirror left to right, on the CPU.
+
+    Returns:
+        float32 [B, C, T, size, size] in the units of `video`.
+    """
+    b, c, t, h, w = video.shape
+    x, y, width, height = boxes.float().unbind(1)
+    zero = torch.zeros(b)
+    across = width if flip is None else torch.where(flip, -width, width)
+    rows = [across, zero, 2 * x + width - 1, zero, height, 2 * y + height - 1]
+    theta = torch.stack(rows, dim=1).view(b, 2, 3).to(video.device)
+    frames = video.reshape(b, c * t, h, w)
+    finer = (torch.maximum(width * w, height * h) / size).round().clamp(min=1).long()
+
+    def sample(some: Tensor, of: Tensor, k: int) -> Tensor:
+        grid = F.affine_grid(of, [len(of), 1, size * k, size * k], align_corners=False)
+        out = F.grid_sample(some.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return F.avg_pool2d(out, k) if k > 1 else out
+
+    kinds = finer.unique().tolist()
+    if len(kinds) == 1:
+        return sample(frames, theta, kinds[0]).view(b, c, t, size, size)
+    out = torch.empty(b, c * t, size, size, device=video.device)
+    for k in kinds:
+        which = (finer == k).nonzero().flatten().to(video.device)
+        out.index_copy_(0, which, sample(frames.index_select(0, which), theta.index_select(0, which), k))
+    return out.view(b, c, t, size, size)

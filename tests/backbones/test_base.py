@@ -1,0 +1,107 @@
+"""What holds for every backbone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from ssl_av.backbones import Backbone, create_backbone, list_backbones
+
+SMALL: dict[str, dict[str, Any]] = {n: {"width": 4} for n in list_backbones() if "torchvision" not in n}
+CLIP, SPECTROGRAM = (2, 3, 4, 32, 40), (2, 1, 40, 24)
+
+
+def build(name: str) -> tuple[Backbone, torch.Tensor]:
+    net = create_backbone(name, **SMALL.get(name, {})).eval()
+    return net, torch.randn(CLIP if net.modality == "video" else SPECTROGRAM)
+
+
+@pytest.mark.parametrize("name", list_backbones())
+def test_pooled_features_are_the_pooled_last_map(name: str) -> None:
+    net, x = build(name)
+    with torch.no_grad():
+        features = net.forward_features(x)
+        pooled = net(x)
+        stages = net.forward_stages(x)
+    assert pooled.shape == (2, net.num_features)
+    assert features.shape[:2] == (2, net.num_features)
+    assert features.ndim == x.ndim
+    torch.testing.assert_close(net.pool(features), pooled)
+    assert tuple(stages) == net.stages
+    torch.testing.assert_close(stages[net.stages[-1]], features)
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_10", "conv9_audio", "resnet9_audio"])
+def test_every_parameter_learns(name: str) -> None:
+    net, x = build(name)
+    net.train()(x).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("pool", "torch_pool"), [("max", "adaptive_max_pool3d"), ("avg", "adaptive_avg_pool3d")]
+)
+def test_pool_equals_adaptive_pooling_with_its_gradient(pool: str, torch_pool: str) -> None:
+    net = create_backbone("r2plus1d_10", width=2, pool=pool)
+    ours = torch.randn(2, 16, 2, 3, 4, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    got, want = net.pool(ours), getattr(torch.nn.functional, torch_pool)(theirs, 1).flatten(1)
+    torch.testing.assert_close(got, want)
+    got.square().sum().backward()
+    want.square().sum().backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_pools_any_crop_of_the_map() -> None:
+    net, x = build("r2plus1d_10")
+    features = net.forward_features(x)
+    assert net.pool(features[..., :1, :1]).shape == (2, net.num_features)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("r2plus1d_10", (2, 4, 3, 32, 32), r"video of shape \[B, 3, T, H, W\], got \[2, 4, 3, 32, 32\]"),
+        ("r2plus1d_10", (3, 4, 32, 32), r"video of shape \[B, 3, T, H, W\], got \[3, 4, 32, 32\]"),
+        ("r2plus1d_10", (2, 3, 4, 6, 32), r"\(T, H, W\) at least \(1, 7, 7\), got \[2, 3, 4, 6, 32\]"),
+        ("r2plus1d_10", (2, 3, 0, 32, 32), r"at least \(1, 7, 7\)"),
+        ("r2plus1d_18_torchvision", (2, 1, 4, 32, 32), r"video of shape \[B, 3, T, H, W\]"),
+        ("conv9_audio", (2, 40, 24), r"audio of shape \[B, 1, time, frequency\], got \[2, 40, 24\]"),
+        ("resnet9_audio", (2, 3, 40, 24), r"audio of shape \[B, 1, time, frequency\]"),
+        ("resnet9_audio", (2, 1, 40, 4), r"\(time, frequency\) at least \(7, 7\), got \[2, 1, 40, 4\]"),
+    ],
+)
+def test_a_wrong_layout_is_named(name: str, shape: tuple[int, ...], message: str) -> None:
+    net, _ = build(name)
+    with pytest.raises(ValueError, match=message):
+        net(torch.zeros(shape))
+
+
+def test_unnormalised_frames_are_refused() -> None:
+    net, x = build("r2plus1d_10")
+    with pytest.raises(ValueError, match=r"floating-point video, got torch\.uint8"):
+        net(x.to(torch.uint8))
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_10", "r2plus1d_18_torchvision"])
+def test_channels_last_3d_gives_the_same_features(name: str) -> None:
+    net, x = build(name)
+    with torch.no_grad():
+        want = net(x)
+        last = net.to(memory_format=torch.channels_last_3d).forward_features(
+            x.to(memory_format=torch.channels_last_3d)
+        )
+    assert last.is_contiguous(memory_format=torch.channels_last_3d)
+    torch.testing.assert_close(net.pool(last), want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_10", "resnet9_audio"])
+def test_bfloat16_autocast_is_close(name: str) -> None:
+    net, x = build(name)
+    with torch.no_grad():
+        want = net(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            got = net(x).float()
+    assert torch.nn.functional.cosine_similarity(got, want).min() > 0.99

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torchvision.models.video import r2plus1d_18
+
+from ssl_av.backbones import Backbone, create_backbone
+
+
+def on_meta(name: str, **kw: object) -> Backbone:
+    with torch.device("meta"):
+        return create_backbone(name, **kw)
+
+
+def shapes(net: Backbone, *shape: int) -> list[list[int]]:
+    return [list(y.shape[1:]) for y in net.forward_stages(torch.empty(shape, device="meta")).values()]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters"),
+    [
+        ("r2plus1d_10", {}, 7_015_616),
+        ("r2plus1d_18", {}, 15_379_136),
+        ("r2plus1d_34", {}, 28_861_632),
+        ("r2plus1d_34", {"blocks": (3, 4, 5, 3)}, 27_286_720),
+        ("r2plus1d_18_torchvision", {}, 31_300_125),
+    ],
+)
+def test_parameters(name: str, options: dict[str, object], parameters: int) -> None:
+    assert sum(p.numel() for p in on_meta(name, **options).parameters()) == parameters
+
+
+def test_avid_table_9() -> None:
+    got = shapes(on_meta("r2plus1d_10", stem_pool=False), 2, 3, 16, 112, 112)
+    assert got == [[64, 16, 56, 56], [64, 16, 56, 56], [128, 8, 28, 28], [256, 4, 14, 14], [512, 2, 7, 7]]
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_18", "r2plus1d_34"])
+def test_avid_table_10(name: str) -> None:
+    got = shapes(on_meta(name), 2, 3, 8, 224, 224)
+    assert got == [[64, 8, 56, 56], [64, 8, 56, 56], [128, 4, 28, 28], [256, 2, 14, 14], [512, 1, 7, 7]]
+
+
+def test_crisscross_table_s5() -> None:
+    got = shapes(on_meta("r2plus1d_18", pool="avg"), 2, 3, 8, 112, 112)
+    assert got == [[64, 8, 28, 28], [64, 8, 28, 28], [128, 4, 14, 14], [256, 2, 7, 7], [512, 1, 4, 4]]
+
+
+def test_stica_map_holds_its_feature_crops() -> None:
+    # STiCA table 1b: crops of 6 × 6 cells and 3 of the 4 time steps that 30 frames of 112 px leave.
+    assert shapes(on_meta("r2plus1d_18_torchvision"), 2, 3, 30, 112, 112)[-1] == [512, 4, 7, 7]
+
+
+def test_a_block_is_four_factored_convolutions_and_one_shared_normalisation() -> None:
+    net = create_backbone("r2plus1d_10", width=4)
+    first, second = net.get_submodule("conv2x.0"), net.get_submodule("conv3x.0")
+    kernels = [m.kernel_size for m in second.modules() if isinstance(m, torch.nn.Conv3d)]
+    assert kernels == [(1, 3, 3), (3, 1, 1), (1, 3, 3), (3, 1, 1), (1, 1, 1)]
+    assert sum(isinstance(m, torch.nn.BatchNorm3d) for m in second.modules()) == 4
+    assert isinstance(first.shortcut, torch.nn.Identity)  # where the shape does not change
+
+
+def test_a_block_by_hand() -> None:
+    """With all convolutions zero but the shortcut, a block is ReLU(BN(shortcut(x)))."""
+    net = create_backbone("r2plus1d_10", width=2).eval()
+    block = net.get_submodule("conv3x.0")
+    for m in (block.spatial1, block.temporal1, block.spatial2, block.temporal2):
+        torch.nn.init.zeros_(m.weight)
+    x = torch.randn(1, 2, 4, 6, 6)
+    want = torch.einsum(
+        "oi,bithw->bothw", block.shortcut.weight[:, :, 0, 0, 0], x[:, :, ::2, ::2, ::2]
+    ).relu()
+    torch.testing.assert_close(block(x), want / (1 + 1e-5) ** 0.5)
+
+
+def test_torchvision_weights_fit_and_give_torchvisions_features() -> None:
+    theirs, ours = r2plus1d_18(weights=None).eval(), create_backbone("r2plus1d_18_torchvision").eval()
+    missing, unexpected = ours.load_state_dict(theirs.state_dict(), strict=False)
+    assert (missing, unexpected) == ([], ["fc.weight", "fc.bias"])
+    theirs.fc = torch.nn.Identity()
+    x = torch.randn(1, 3, 4, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), theirs(x))
