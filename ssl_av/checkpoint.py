@@ -24,7 +24,9 @@ def load_method(path: str | Path) -> Method:
     method = create_method(about["method"], **about["settings"])
     missing, unexpected = method.load_state_dict(checkpoint["state_dict"], strict=False)
     if missing or unexpected:
-        raise UserError(f"{path}: does not match its settings (missing {missing[:3]}, unexpected {unexpected[:3]})")
+        raise UserError(
+            f"{path}: does not match its settings (missing {missing[:3]}, unexpected {unexpected[:3]})"
+        )
     return method.eval()
 
 
@@ -49,7 +51,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: no such checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as e:  # torch raises anything from EOFError to UnpicklingError for a file that is none of its own
+    except (
+        Exception
+    ) as e:  # torch raises anything from EOFError to UnpicklingError for a file that is none of its own
         raise UserError(f"{path}: not a checkpoint that can be read safely ({type(e).__name__})") from e
     if not isinstance(checkpoint, dict) or "ssl_av" not in checkpoint:
         raise UserError(f"{path}: a checkpoint, but not one of ssl-av's (it has no 'ssl_av' entry)")

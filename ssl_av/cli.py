@@ -15,13 +15,21 @@ FIT_GROUPS = ("method", "data", "trainer", "evaluation")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
 EVAL_GROUPS = ("data", "evaluation")
 
-DOTTED = """
-settings, written --group.name VALUE:
-  --method.*      the method's own, e.g. --method.optim.lr 3e-4 --method.inputs.frames 16
-  --data.*        the data set's and the loading's, e.g. --data.root DIR --data.batch_size 64 --data.reader decord
-  --trainer.*     the Lightning trainer's, e.g. --trainer.max_epochs 10 --trainer.precision bf16-mixed
+DATA_AND_TRAINER = """\
+  --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
+  --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed
   --evaluation.*  protocols, clips, probes
 """
+FIT_SETTINGS = f"""
+settings, written --group.name VALUE:
+  --method.*      the method's own: --method.optim.lr 3e-4 --method.inputs.frames 16
+{DATA_AND_TRAINER}"""
+BENCH_SETTINGS = f"""
+settings, written --group.name VALUE:
+  --inputs.*      what every backbone sees: --inputs.frames 16 --inputs.size 112
+  --networks.*    every method's backbones: --networks.video r2plus1d_18
+  --methods.*     one method's own: --methods.avid.optim.lr 3e-4
+{DATA_AND_TRAINER}"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,7 +37,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         kw.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(*args, allow_abbrev=False, **kw)
+        kw["allow_abbrev"] = False
+        super().__init__(*args, **kw)
 
     def error(self, message: str) -> NoReturn:
         """Raises instead of printing the usage."""
@@ -37,7 +46,12 @@ class Parser(argparse.ArgumentParser):
             given = message.split("invalid choice: '")[-1].split("'")[0]
             action = next((a for a in self._actions if message.startswith(f"argument {_label(a)}:")), None)
             if action is not None and action.choices:
-                raise unknown(action.metavar or "command", given, list(action.choices), hint="ssl-av --help")
+                raise unknown(
+                    str(action.metavar or "command").lower(),
+                    given,
+                    list(action.choices),
+                    hint="ssl-av --help",
+                )
         raise UserError(f"{message} (see `{self.prog} --help`)")
 
     def options(self) -> list[str]:
@@ -59,28 +73,39 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     top.add_argument("--version", action="version", version=f"ssl-av {__version__}")
     sub = top.add_subparsers(dest="command", metavar="command", required=True, parser_class=Parser)
 
-    fit = sub.add_parser("fit", help="train one method", description="Train one method.", epilog=DOTTED)
+    fit = sub.add_parser("fit", help="train one method", description="Train one method.", epilog=FIT_SETTINGS)
     fit.add_argument("--method", metavar="NAME", help="a method of `ssl-av list methods`")
-    fit.add_argument("--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)")
-    fit.add_argument("--suite", metavar="NAME|FILE", default="tiny", help="suite whose sizes are the defaults")
+    fit.add_argument(
+        "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
+    )
+    fit.add_argument(
+        "--suite", metavar="NAME|FILE", default="tiny", help="suite whose sizes are the defaults"
+    )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
-    fit.add_argument("--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)")
+    fit.add_argument(
+        "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
+    )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
-    fit.add_argument("--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases")
+    fit.add_argument(
+        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
+    )
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
     fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
 
-    bench = sub.add_parser(
-        "bench", help="compare methods under one budget", description="Compare methods under one budget.",
-        epilog=DOTTED.replace("--method.*      the method's own, e.g. --method.", "--methods.NAME.*  one method's, e.g. --methods.avid.")
-        .replace(" --method.inputs.frames 16", "\n  --inputs.* --networks.*  what all backbones see and are, e.g. --inputs.frames 16"),
-    )  # fmt: skip
+    what = "compare methods under one budget"
+    bench = sub.add_parser("bench", help=what, description=f"{what.capitalize()}.", epilog=BENCH_SETTINGS)
     bench.add_argument("--methods", metavar="A,B,…", help="methods of `ssl-av list methods`")
-    bench.add_argument("--suite", metavar="NAME|FILE", default="tiny", help="a suite of `ssl-av list suites` (default: tiny)")
-    bench.add_argument("--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)")
+    bench.add_argument(
+        "--suite", metavar="NAME|FILE", default="tiny", help="a suite of `ssl-av list suites` (default: tiny)"
+    )
+    bench.add_argument(
+        "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
+    )
     bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
-    bench.add_argument("--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases")
+    bench.add_argument(
+        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
+    )
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 
     ev = sub.add_parser(
@@ -93,7 +118,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
     ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
 
-    report = sub.add_parser("report", help="write a suite's report again", description="Write a suite's report again.")
+    report = sub.add_parser(
+        "report", help="write a suite's report again", description="Write a suite's report again."
+    )
     report.add_argument("folder", metavar="DIR", help="a suite's folder")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
@@ -114,8 +141,10 @@ def run(argv: Sequence[str]) -> int:
     parser = parsers[args.command]
     if args.command in ("report", "list"):
         if rest:
-            raise unknown("option", rest[0], parser.options()) if rest[0].startswith("-") else UserError(
-                f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)"
+            raise (
+                unknown("option", rest[0], parser.options())
+                if rest[0].startswith("-")
+                else UserError(f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)")
             )
         return commands.list_names(args.what) if args.command == "list" else commands.report(args.folder)
     groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]

@@ -107,7 +107,9 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.methods import method_class
 
     if not method_class(method).trains:
-        raise UserError(f"'{method}' is an untrained reference: `ssl-av bench` measures it, there is nothing to fit")
+        raise UserError(
+            f"'{method}' is an untrained reference: `ssl-av bench` measures it, there is nothing to fit"
+        )
     own = {k: v for k, v in given.get("method", {}).items() if k != "name"}
     data = dict(given.get("data", {}))
     budget = args.budget or file.get("budget")
@@ -198,12 +200,17 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         settings["protocols"] = _split(args.protocols)
     check_protocols(list(settings["protocols"]))
     config = dataclasses.replace(
-        config, data=data, evaluation=Evaluation(**settings), seed=config.seed if args.seed is None else args.seed
+        config,
+        data=data,
+        evaluation=Evaluation(**settings),
+        seed=config.seed if args.seed is None else args.seed,
     )
     console = Console()
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
     usable = restrict(manifest, tuple(method.backbones), config.data["name"])
-    results, skipped = measure(Towers(method), AVDataModule(usable, config.loading, config.seed), config, None)
+    results, skipped = measure(
+        Towers(method), AVDataModule(usable, config.loading, config.seed), config, None
+    )
     record = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(usable, config), "results": results,
@@ -255,7 +262,12 @@ def _suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) ->
     path = config_file("suites", name)
     base = load_yaml(path)
     checked = dict(overrides)
-    for group, target in (("evaluation", Evaluation), ("inputs", Inputs), ("networks", Networks), ("trainer", pl.Trainer)):
+    for group, target in (
+        ("evaluation", Evaluation),
+        ("inputs", Inputs),
+        ("networks", Networks),
+        ("trainer", pl.Trainer),
+    ):
         if group in checked:
             checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
     if "methods" in checked:
@@ -275,8 +287,9 @@ def _suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) ->
 def _data(base: Mapping[str, Any], name: str | None, given: Dotted) -> dict[str, Any]:
     """The ``data`` group: another data set keeps how data are loaded, not the old one's arguments."""
     from ssl_av.config import LOADING_FIELDS
-    from ssl_av.data.loading import Loading
     from ssl_av.data.datasets import dataset_class
+    from ssl_av.data.loading import Loading
+    from ssl_av.methods.settings import plain
     from ssl_av.options import check, check_names, parameters_of
 
     name = name or given.get("name") or base.get("name", "synthav")
@@ -284,7 +297,7 @@ def _data(base: Mapping[str, Any], name: str | None, given: Dotted) -> dict[str,
     given = {k: v for k, v in given.items() if k != "name"}
     check_names("data", parameters_of(dataset, Loading), given)
     loading = check("data", Loading, {k: v for k, v in given.items() if k in LOADING_FIELDS})
-    own = check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS})
+    own = plain(check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS}))
     kept = {k: v for k, v in base.items() if k in LOADING_FIELDS or name == base.get("name")}
     return {**kept, "name": name, **own, **loading}
 
@@ -308,5 +321,3 @@ def _whole_numbers(option: str, text: str) -> list[int]:
         return [int(word) for word in _split(text)]
     except ValueError:
         raise UserError(f"{option} {text}: give whole numbers, e.g. 0,1,2") from None
-
-

@@ -30,7 +30,9 @@ class Budget:
     def __post_init__(self) -> None:
         given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
         if len(given) != 1:
-            raise UserError(f"a budget is exactly one of samples, steps, epochs; got {given or 'none of them'}")
+            raise UserError(
+                f"a budget is exactly one of samples, steps, epochs; got {given or 'none of them'}"
+            )
         for name, value in given.items():
             if value < 1:
                 raise UserError(f"a budget of {name}={value} trains nothing; give at least 1")
@@ -45,7 +47,9 @@ class Budget:
         unit, equals, number = text.partition("=")
         names = [f.name for f in fields(cls)]
         if not equals:
-            raise UserError(f"--budget {text}: write it as UNIT=NUMBER, e.g. samples=20000 (units: {', '.join(names)})")
+            raise UserError(
+                f"--budget {text}: write it as UNIT=NUMBER, e.g. samples=20000 (units: {', '.join(names)})"
+            )
         if unit not in names:
             raise unknown("budget unit", unit, names)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +53,7 @@ class MLP(nn.Sequential):
     ) -> None:
         layers: list[nn.Module] = []
         widths = [inputs, *hidden, outputs]
-        for k, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+        for k, (a, b) in enumerate(pairwise(widths)):
             last = k == len(hidden)
             normed = last_norm if last else norm
             if dropout > 0:
@@ -78,7 +79,7 @@ class TemporalTransformer(nn.Module):
         dim: width of the features; divisible by ``heads``.
         layers: encoder layers.
         heads: attention heads.
-        hidden: width of the feed-forward layers; 4 × dim by default (2048 for 512-D, as in the official code).
+        hidden: width of the feed-forward layers; 4 × dim by default (2048 for 512-D: the official code's).
         dropout: on the attention's and the feed-forward's output (official code: 0).
         identity_values: no value and output projections: attention averages the features themselves.
         cls_token: read a learned token instead of the first time step's.

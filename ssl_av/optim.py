@@ -20,13 +20,14 @@ Parameters = Iterable[Tensor] | Iterable[dict[str, Any]]
 
 
 class LARS(Optimizer):
-    """Layer-wise adaptive rates (You et al. 2017) with (Nesterov) momentum, in the form that BYOL and BraVe use.
+    """Layer-wise adaptive rates (You et al. 2017) with (Nesterov) momentum, in BYOL's and BraVe's form.
 
-    For each tensor ``d = g + weight_decay·w``, scaled by ``trust·‖w‖ / ‖d‖`` where both norms are above zero and
-    the group has ``adapt``; then momentum on the scaled direction, then the rate.
+    For each tensor ``d = g + weight_decay·w``, scaled by ``trust·‖w‖ / ‖d‖`` where both norms are above zero
+    and the group has ``adapt``; then momentum on the scaled direction, then the rate. You et al. themselves
+    divide by ``‖g‖ + weight_decay·‖w‖``; without decay the two are the same.
 
     Args:
-        params: tensors or groups; a group with ``adapt=False`` is plain SGD (biases, normalisation: BraVe §4.1).
+        params: tensors or groups; a group with ``adapt=False`` is plain SGD (biases and norms: BraVe §4.1).
         lr: learning rate.
         momentum: 0.9 in BraVe.
         weight_decay: added to the gradient before the scaling.
@@ -46,7 +47,9 @@ class LARS(Optimizer):
         adapt: bool = True,
     ) -> None:
         if lr < 0 or weight_decay < 0 or trust <= 0 or not 0 <= momentum < 1:
-            raise ValueError(f"LARS: lr {lr}, momentum {momentum}, weight_decay {weight_decay}, trust {trust}")
+            raise ValueError(
+                f"LARS: lr {lr}, momentum {momentum}, weight_decay {weight_decay}, trust {trust}"
+            )
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust,
                     "nesterov": nesterov, "adapt": adapt}  # fmt: skip
         super().__init__(params, defaults)
@@ -76,8 +79,8 @@ class LARS(Optimizer):
 class LARC(Adam):
     """Adam under layer-wise adaptive rate clipping (CrissCross G.1, after You et al. 2017).
 
-    Each gradient ``g + weight_decay·w`` is scaled by ``min(trust·‖w‖ / (‖g‖ + weight_decay·‖w‖) / lr, 1)``, then
-    Adam takes its step without a decay of its own.
+    Each gradient ``g + weight_decay·w`` is scaled by ``min(trust·‖w‖ / (‖g‖ + weight_decay·‖w‖) / lr, 1)``,
+    then Adam takes its step without a decay of its own.
 
     Args:
         params: tensors or groups.
@@ -100,10 +103,14 @@ class LARC(Adam):
         clip: bool = True,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
-        self.trust, self.clip = trust, clip
+        # In the groups: attributes are lost when an optimiser is copied or pickled.
+        self.defaults.update(trust=trust, clip=clip)
+        for group in self.param_groups:
+            group.setdefault("trust", trust)
+            group.setdefault("clip", clip)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
         """One update."""
         loss = None
         if closure is not None:
@@ -119,16 +126,20 @@ class LARC(Adam):
                     continue
                 w, g = p.norm(), p.grad.norm()
                 ratio = torch.where(
-                    (w > 0) & (g > 0), self.trust * w / (g + decay * w + 1e-8), torch.full_like(w, torch.inf)
+                    (w > 0) & (g > 0),
+                    group["trust"] * w / (g + decay * w + 1e-8),
+                    torch.full_like(w, torch.inf),
                 )
-                if self.clip:
+                if group["clip"]:
                     scale = (ratio / group["lr"]).clamp(max=1.0) if group["lr"] > 0 else torch.ones_like(w)
                 else:
                     scale = torch.where(ratio.isinf(), torch.ones_like(w), ratio)
                 p.grad.add_(p, alpha=decay).mul_(scale)
-        super().step()
-        for group, decay in zip(self.param_groups, decays, strict=True):
-            group["weight_decay"] = decay
+        try:
+            super().step()
+        finally:
+            for group, decay in zip(self.param_groups, decays, strict=True):
+                group["weight_decay"] = decay
         return loss
 
 

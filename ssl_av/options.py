@@ -75,6 +75,8 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
 
     parameters = inspect.signature(target).parameters
     check_names(group, parameters, values, skip)
+    if not values:
+        return {}
     parser = ArgumentParser(exit_on_error=False)
     hidden = {n for n in parameters if n not in values}
     parser.add_class_arguments(target, "it", skip=hidden, fail_untyped=False)
@@ -91,7 +93,10 @@ def parameters_of(*targets: Any) -> dict[str, inspect.Parameter]:
 
 
 def check_names(
-    group: str, parameters: Mapping[str, inspect.Parameter], values: Mapping[str, Any], skip: Sequence[str] = ()
+    group: str,
+    parameters: Mapping[str, inspect.Parameter],
+    values: Mapping[str, Any],
+    skip: Sequence[str] = (),
 ) -> None:
     """Raises a `UserError` with the nearest names for a key that is not a parameter (or a field of one)."""
     known = [n for n, p in parameters.items() if n not in skip and p.kind is not p.VAR_KEYWORD]
@@ -112,7 +117,9 @@ def _only_given(parsed: Any, given: Any) -> Any:
 
 
 def _one_line(e: BaseException) -> str:
-    lines = [line.strip() for line in str(e).replace('"it.', '"').replace("'it.", "'").splitlines() if line.strip()]
+    lines = [
+        line.strip() for line in str(e).replace('"it.', '"').replace("'it.", "'").splitlines() if line.strip()
+    ]
     return " ".join(lines)[:400]
 
 
@@ -149,4 +156,12 @@ def configs_root() -> Path:
     return here / "configs" if (here / "configs").is_dir() else here.parent / "configs"
 
 
-__all__ = ["check", "check_names", "config_file", "configs_root", "list_configs", "parameters_of", "parse_dotted"]
+__all__ = [
+    "check",
+    "check_names",
+    "config_file",
+    "configs_root",
+    "list_configs",
+    "parameters_of",
+    "parse_dotted",
+]

@@ -22,7 +22,7 @@ from ssl_av.data.prepare import restrict
 from ssl_av.data.views import modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
-from ssl_av.evaluation.features import Progress, Towers, extract
+from ssl_av.evaluation.features import Features, Progress, Towers, extract
 from ssl_av.evaluation.protocols import PROTOCOLS, NotApplicableError
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
@@ -72,6 +72,7 @@ def execute(
     pl.seed_everything(config.seed, workers=True, verbose=False)
     method = build_method(config, usable)  # a memory bank has one row for each sample that is used
     data.train_views = method.views
+    torch.set_num_threads(config.loading.compute_threads)
     config.save(out / "config.yaml")
 
     clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
@@ -135,9 +136,8 @@ def execute(
             "data_wait_share": clock.wait / seconds if seconds else None,
             "peak_memory_mb": peak_memory_mb(),
         },
-        "parameters": {
-            m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()
-        } | {"total": sum(p.numel() for p in method.parameters())},
+        "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
+        | {"total": sum(p.numel() for p in method.parameters())},
         "data": describe(usable, config)
         | {"skipped": [{"path": s.path, "reason": s.reason} for s in usable.skipped]}
         | {"batch_size": data.batch_size},
@@ -159,9 +159,12 @@ def evaluate(
     towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """All protocols on features that are computed once; and what could not be read meanwhile."""
-    splits, skipped = {}, {}
+    splits: dict[str, Features] = {}
+    skipped: dict[str, str] = {}
     for split in ("train", "val", "test") if config.evaluation.protocols else ():
-        splits[split] = extract(towers, data, split, config.evaluation.clips, progress=_features(report, split))
+        splits[split] = extract(
+            towers, data, split, config.evaluation.clips, progress=_features(report, split)
+        )
         skipped |= splits[split].skipped
     results = {}
     classes = len(data.manifest.classes)
@@ -208,7 +211,10 @@ def loggers(config: RunConfig, out: Path) -> list[Logger]:
 
 def save_untrained(method: Method, path: Path) -> None:
     """A checkpoint of a method that no trainer has seen, in the layout of Lightning's."""
-    checkpoint: dict[str, Any] = {"state_dict": method.state_dict(), "pytorch-lightning_version": pl.__version__}
+    checkpoint: dict[str, Any] = {
+        "state_dict": method.state_dict(),
+        "pytorch-lightning_version": pl.__version__,
+    }
     method.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, path)
 
@@ -239,5 +245,9 @@ class _Reporting(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """After each step."""
-        numbers = {k: float(v) for k, v in trainer.callback_metrics.items() if k in ("loss", "data_wait") or "probe" in k}
+        numbers = {
+            k: float(v)
+            for k, v in trainer.callback_metrics.items()
+            if k in ("loss", "data_wait") or "probe" in k
+        }
         self.report("training", trainer.global_step, int(trainer.estimated_stepping_batches), numbers)

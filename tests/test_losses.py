@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ssl_av.losses import info_nce, negative_cosine, nce, regression
+from ssl_av.losses import info_nce, nce, negative_cosine, regression
 
 
 def rows(seed: int, *shape: int) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from ssl_av.errors import UserError
+from ssl_av.errors import UserError, unknown
 
 Pool = Literal["max", "avg"]
 
@@ -28,7 +28,7 @@ class Backbone(nn.Module):
     def __init__(self, pooling: str) -> None:
         super().__init__()
         if pooling not in ("max", "avg"):
-            raise UserError(f"pool must be 'max' or 'avg', got '{pooling}'")
+            raise unknown("pool", str(pooling), ("max", "avg"))
         self.pooling = pooling
 
     def forward_features(self, x: Tensor) -> Tensor:
@@ -58,3 +58,30 @@ def check_layout(x: Tensor, modality: str) -> None:
         raise ValueError(
             f"{modality} backbones take floating point input, got {x.dtype}: transform the view first"
         )
+    smallest = {"video": (1, 7, 7), "audio": (7, 7)}[modality]  # the stems' kernels are 7 cells wide
+    if any(n < least for n, least in zip(x.shape[2:], smallest, strict=True)):
+        raise ValueError(
+            f"{modality} backbones take {text} of at least {list(smallest)}, got {list(x.shape)}"
+        )
+
+
+def check_counts(name: str, values: object, length: int) -> tuple[int, ...]:
+    """``length`` whole numbers above zero.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if not isinstance(values, (tuple, list)) or len(values) != length:
+        raise UserError(f"{name} must be {length} numbers, got {values!r}")
+    return tuple(check_count(name, v) for v in values)
+
+
+def check_count(name: str, value: object) -> int:
+    """A whole number above zero.
+
+    Raises:
+        UserError: for anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} must be a whole number above 0, got {value!r}")
+    return value

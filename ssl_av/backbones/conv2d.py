@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ssl_av.backbones.base import Backbone, Pool
+from ssl_av.backbones.base import Backbone, Pool, check_count
 from ssl_av.backbones.registry import register_backbone
 
 
@@ -29,8 +29,8 @@ class Conv2DAudio(Backbone):
 
     def __init__(self, width: int, pool: Pool) -> None:
         super().__init__(pool)
+        channels = check_count("width", width)
         self.conv1 = _conv(1, width, 7, 2)
-        channels = width
         for k, stride in enumerate((2, 2, 2, 1)):
             outputs = width * 2**k
             block = nn.Sequential(_conv(channels, outputs, 3, stride), _conv(outputs, outputs, 3, 1))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ssl_av.backbones.base import Backbone, Pool
+from ssl_av.backbones.base import Backbone, Pool, check_count, check_counts
 from ssl_av.backbones.registry import register_backbone
 
 Triple = tuple[int, int, int]
@@ -15,8 +15,8 @@ Triple = tuple[int, int, int]
 class Block(nn.Module):
     """Two factored 3×3×3 convolutions with a residual (AVID table 9 and 10).
 
-    Each is (1, 3, 3) then (3, 1, 1) with as many planes in the middle as at the end. The sum has one batch norm;
-    where the shape changes, the residual is a 1×1×1 convolution without one.
+    Each is (1, 3, 3) then (3, 1, 1) with as many planes in the middle as at the end. The sum has one batch
+    norm; where the shape changes, the residual is a 1×1×1 convolution without one.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: Triple) -> None:
@@ -57,6 +57,11 @@ class R2Plus1D(Backbone):
 
     def __init__(self, blocks: Sequence[int], width: int, pool: Pool, time_strides: Sequence[int]) -> None:
         super().__init__(pool)
+        width = check_count("width", width)
+        blocks, time_strides = (
+            check_counts("blocks", blocks, 4),
+            check_counts("time_strides", time_strides, 4),
+        )
         self.conv1 = nn.Sequential(
             nn.Conv3d(3, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
             nn.BatchNorm3d(width),
@@ -93,12 +98,12 @@ def r2plus1d_34(
     time_strides: Sequence[int] = (1, 2, 2, 2),
     blocks: Sequence[int] = (3, 4, 6, 3),
 ) -> R2Plus1D:
-    """AVID's R(2+1)D with 3-4-6-3 blocks; the released code has ``blocks=(3, 4, 5, 3)``."""
+    """AVID's R(2+1)D with the 3-4-6-3 blocks of ResNet-34."""
     return R2Plus1D(blocks, width, pool, time_strides)
 
 
 class TorchvisionR2Plus1D(Backbone):
-    """torchvision's R(2+1)D-18 without its classifier: factored stem, wider middle planes (Tran et al. 2018)."""
+    """torchvision's R(2+1)D-18 without its classifier: factored stem, wider mid-planes (Tran et al. 2018)."""
 
     modality = "video"
     stages = ("net.stem", "net.layer1", "net.layer2", "net.layer3", "net.layer4")

@@ -43,9 +43,15 @@ def create_backbone(name: str, **kw: Any) -> Backbone:
 
 
 def list_backbones(modality: str | None = None) -> list[str]:
-    """Names of all backbones, or of those for ``video`` or ``audio``."""
+    """Names of all backbones, or of those for ``video`` or ``audio``.
+
+    Raises:
+        UserError: for another modality.
+    """
     if modality is None:
         return sorted(_BUILDERS)
+    if modality not in ("video", "audio"):
+        raise unknown("modality", modality, ("video", "audio"))
     return [name for name, kind, _, _ in describe_backbones() if kind == modality]
 
 

@@ -116,9 +116,9 @@ def _notes(found: Digest) -> dict[str, str]:
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
         + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
-        "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times √D; "
-        "1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective rank: "
-        "from 1 (collapse) to the width of the embedding; widths differ between methods.",
+        "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
+        "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
+        "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",
         "budget": "Stages share one budget: what an earlier stage spends is not there for the next." * cma,
         "command": "The command was not recorded (no suite.json beside records.jsonl, or none in it).",
     }

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from ssl_av.bench.records import append_record
 from ssl_av.bench.report import write_report
@@ -48,22 +55,32 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     plan = suite.plan(methods)
     for config in plan:
         if config.method["name"] != "supervised" or len(manifest.classes) > 1:
-            config.budget.to_steps(len(manifest.split("train")), min(config.loading.batch_size, len(manifest)))
+            config.budget.to_steps(
+                len(manifest.split("train")), min(config.loading.batch_size, len(manifest))
+            )
             build_method(config, manifest)  # a wrong setting is told now, not after an hour
     folder = SuiteFolder(out, suite, manifest.hash, methods, command)
     saved = out / "manifest.arrow"
     manifest.save(saved)
     counts = ", ".join(f"{len(manifest.split(s))} {s}" for s in ("train", "val", "test"))
-    console.print(f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped)")
+    console.print(
+        f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped)"
+    )
 
     records = []
     with _progress(console) as progress:
         overall = progress.add_task("suite", total=len(plan), note="")
         for config in plan:
-            label = f"{config.method['name']} seed {config.seed}" if len(suite.seeds) > 1 else config.method["name"]
+            label = (
+                f"{config.method['name']} seed {config.seed}"
+                if len(suite.seeds) > 1
+                else config.method["name"]
+            )
             record = folder.finished(config)
             if record is None:
-                record = _one(config, folder, saved, progress, overall, label, manifest_classes=len(manifest.classes))
+                record = _one(
+                    config, folder, saved, progress, overall, label, manifest_classes=len(manifest.classes)
+                )
                 append_record(out, record)
                 console.print(_line(label, record))
             else:
@@ -147,5 +164,3 @@ def _progress(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
-
-

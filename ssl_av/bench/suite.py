@@ -67,7 +67,11 @@ class Suite:
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
         """All runs: the untrained reference first, the methods as asked, the other references last."""
         references = [r for r in self.references if r not in methods]
-        order = [r for r in references if r == "random"] + list(methods) + [r for r in references if r != "random"]
+        order = (
+            [r for r in references if r == "random"]
+            + list(methods)
+            + [r for r in references if r != "random"]
+        )
         return [self.run_config(m, seed) for m in dict.fromkeys(order) for seed in self.seeds]
 
     def identity(self, manifest_hash: str) -> dict[str, Any]:
@@ -122,7 +126,9 @@ class SuiteFolder:
         UserError: if it holds something else, or a suite that cannot share a table with this one.
     """
 
-    def __init__(self, root: Path, suite: Suite, manifest_hash: str, methods: Sequence[str], command: str) -> None:
+    def __init__(
+        self, root: Path, suite: Suite, manifest_hash: str, methods: Sequence[str], command: str
+    ) -> None:
         self.root, self.suite = root, suite
         identity = json.loads(json.dumps(suite.identity(manifest_hash)))
         about = root / "suite.json"

@@ -66,7 +66,9 @@ def run_in_process(
     try:
         record: dict[str, Any] = json.loads((out / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        record = failure(config, f"the process ended with {_cause(process.exitcode)}; see {out / 'log.txt'}", started)
+        record = failure(
+            config, f"the process ended with {_cause(process.exitcode)}; see {out / 'log.txt'}", started
+        )
     return record
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ class ClipDataset(Dataset[Batch]):
         try:
             frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
         except MediaError as e:
-            return Skip(sample.path, str(e))
+            return Skip(os.path.relpath(sample.path, self.manifest.root), str(e))
         item: Batch = {"index": index, "label": sample.label}
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
@@ -79,7 +80,9 @@ def collate(items: Sequence[Batch | Skip]) -> Batch:
         if isinstance(first, Tensor):
             batch[name] = torch.stack(values)
         else:
-            batch[name] = torch.tensor(values, dtype=torch.float32 if isinstance(first, float) else torch.long)
+            batch[name] = torch.tensor(
+                values, dtype=torch.float32 if isinstance(first, float) else torch.long
+            )
     return batch
 
 
@@ -154,9 +157,7 @@ class AVDataModule(LightningDataModule):
         views: dict[str, VideoView | AudioView] = {}
         for k in range(count):
             if video is not None:
-                views[f"video_{k}"] = VideoView(
-                    video.frames, video.fps, video.size, "none", Spaced(k, count)
-                )
+                views[f"video_{k}"] = VideoView(video.frames, video.fps, video.size, "none", Spaced(k, count))
             if audio is not None:
                 views[f"audio_{k}"] = AudioView(audio.seconds, audio.rate, "none", Spaced(k, count))
         manifest = self.manifest.split(split)

@@ -34,3 +34,12 @@ class Loading:
     def workers(self) -> int:
         """The number of reading processes on this machine."""
         return max((os.cpu_count() or 2) // 2, 1) if self.num_workers < 0 else self.num_workers
+
+    @property
+    def compute_threads(self) -> int:
+        """Threads that are left for computing without a GPU.
+
+        One more than there are free cores and they wait for each other at every step: a step with two threads beside
+        one busy reader took five times as long as with one.
+        """
+        return max((os.cpu_count() or 1) - self.workers, 1)

@@ -54,4 +54,3 @@ def restrict(manifest: Manifest, modalities: Collection[str], where: str) -> Man
             f"none of the {len(manifest)} readable samples of '{where}' has {' and '.join(sorted(modalities))}"
         )
     return usable
-

@@ -39,7 +39,7 @@ RATE = 16_000
 SHAPES = ("disc", "square", "diamond", "ring")
 HARMONICS = 5
 LOWEST_PITCH = 220.0
-"""Hz; the highest harmonic of the highest pitch stays below 7.4 kHz."""
+"""Hz; the highest harmonic of the highest pitch stays below 6.3 kHz."""
 
 Frames = NDArray[np.uint8]
 Wave = NDArray[np.float32]
@@ -121,11 +121,11 @@ def render_frames(rng: np.random.Generator, contour: Contour) -> Frames:
     scene = _background(rng, grid)
 
     shape = str(rng.choice(SHAPES))
-    radius = rng.uniform(0.09, 0.14)
-    travel = rng.uniform(0.75, 1.0) * (1.0 - 2.0 * radius)
+    radius = rng.uniform(0.13, 0.18)
+    travel = rng.uniform(0.9, 1.0) * (1.0 - 2.0 * radius)
     bottom = 1.0 - radius - rng.uniform() * (1.0 - 2.0 * radius - travel)
     slope = rng.uniform(-0.2, 0.2)
-    copies = int(rng.integers(1, 4))
+    copies = int(rng.integers(1, 3))
     columns = (np.arange(copies) + rng.uniform(0.35, 0.65, copies)) / copies
     colour = _colour(rng, value=(0.85, 1.0), saturation=(0.1, 0.6))
 
@@ -151,7 +151,7 @@ def _background(rng: np.random.Generator, grid: NDArray[np.float32]) -> NDArray[
     angle = rng.uniform(0.0, 2.0 * np.pi)
     ramp = (grid[None, :] - 0.5) * np.cos(angle) + (grid[:, None] - 0.5) * np.sin(angle) + 0.5
     scene = first + np.clip(ramp, 0.0, 1.0)[..., None] * (second - first)
-    coarse = rng.normal(0.0, rng.uniform(0.0, 0.05), (SIZE // 4, SIZE // 4))
+    coarse = rng.normal(0.0, rng.uniform(0.0, 0.03), (SIZE // 4, SIZE // 4))
     scene += np.kron(coarse, np.ones((4, 4)))[..., None]
     for _ in range(int(rng.integers(0, 3))):
         x, y = rng.uniform(0.1, 0.9, 2)
@@ -189,13 +189,13 @@ def _inside(
 def render_wave(rng: np.random.Generator, contour: Contour) -> Wave:
     """Play the contour as the pitch of a harmonic tone over drones and noise: float32 [samples] in [-1, 1]."""
     seconds = np.arange(round(SECONDS * RATE)) / RATE
-    low = LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 1.2)
-    octaves = rng.uniform(0.9, 1.4)
+    low = LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 0.6)
+    octaves = rng.uniform(1.4, 1.9)
     wave = _tone(rng, low * 2.0 ** (octaves * contour(seconds))) * _swell(rng, seconds)
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 2))):
         drone = np.full(len(seconds), LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 2.5))
-        wave += _decibel(rng, -14.0, -3.0) * _tone(rng, drone) * _swell(rng, seconds)
-    wave += _decibel(rng, -18.0, -5.0) * _noise(rng, len(seconds)) * _swell(rng, seconds)
+        wave += _decibel(rng, -20.0, -8.0) * _tone(rng, drone) * _swell(rng, seconds)
+    wave += _decibel(rng, -22.0, -8.0) * _noise(rng, len(seconds)) * _swell(rng, seconds)
     return np.clip(_decibel(rng, -26.0, -14.0) * wave, -1.0, 1.0).astype(np.float32)
 
 
@@ -219,7 +219,7 @@ def _tone(rng: np.random.Generator, pitch: Floats) -> Floats:
 
 def _swell(rng: np.random.Generator, seconds: Floats) -> Floats:
     """A loudness in [0.2, 1] that comes and goes at a pace of its own, so that loudness does not tell rhythm."""
-    depth, pace, start = rng.uniform(0.0, 0.8), rng.uniform(1.0, 8.0), rng.uniform()
+    depth, pace, start = rng.uniform(0.0, 0.7), rng.uniform(1.0, 8.0), rng.uniform()
     return 1.0 - depth * (0.5 + 0.5 * np.sin(2.0 * np.pi * (pace * seconds + start)))
 
 

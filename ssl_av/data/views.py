@@ -94,7 +94,9 @@ class Near(When):
         other = earlier[self.view]
         low = max(other.start - self.margin, 0.0)
         high = min(other.start + other.seconds + self.margin, duration) - seconds
-        return Window(rng.uniform(low, high) if high > low else max(min(low, duration - seconds), 0.0), seconds)
+        return Window(
+            rng.uniform(low, high) if high > low else max(min(low, duration - seconds), 0.0), seconds
+        )
 
 
 @dataclass(frozen=True)

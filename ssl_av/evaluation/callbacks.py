@@ -58,7 +58,9 @@ class OnlineProbe(pl.Callback):
             seen = trainer.global_step * data.batch_size
             for name, value in probe_accuracy(train, val, classes).items():
                 self.curves.setdefault(name, []).append((seen, value))
-                pl_module.log(f"val/{name}", value, on_step=True, on_epoch=False, prog_bar=name.startswith("probe"))
+                pl_module.log(
+                    f"val/{name}", value, on_step=True, on_epoch=False, prog_bar=name.startswith("probe")
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run has the whole curve."""
@@ -79,7 +81,9 @@ def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, fl
     for m in train.pooled:
         x, q = train.pooled[m][t], val.pooled[m][v]
         scores = knn_predict(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
-        linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(x, labels.numpy())
+        linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(
+            x, labels.numpy()
+        )
         predicted = torch.from_numpy(linear.predict(q))
         for name, p in ((f"knn_{m}", scores.argmax(dim=1)), (f"probe_{m}", predicted)):
             out[name] = float(multiclass_accuracy(p, truth, num_classes=classes, average="micro"))
@@ -115,7 +119,8 @@ class Collapse(pl.Callback):
     def measure(self) -> dict[str, dict[str, float]]:
         """``{embedding: {"std", "effective_rank"}}`` of what is kept."""
         return {
-            name: {"std": feature_std(x), "effective_rank": effective_rank(x)} for name, x in self.recent.items()
+            name: {"std": feature_std(x), "effective_rank": effective_rank(x)}
+            for name, x in self.recent.items()
         }
 
 

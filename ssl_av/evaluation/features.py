@@ -51,7 +51,9 @@ class Towers(nn.Module):
         self.video = VideoView(i.frames, i.fps, i.size) if "video" in self.modalities else None
         rate = int(method.front_end.sample_rate)
         self.audio = AudioView(i.audio_seconds, rate) if "audio" in self.modalities else None
-        self.prepare_video = VideoTransform(i.size, video_augment("none"))
+        # Centred and normalised as the method's own views are: in eval mode its augmentation does just that.
+        own = next((v.augment for v in method.views.values() if v.modality == "video"), "none")
+        self.prepare_video = VideoTransform(i.size, video_augment(own))
         self.prepare_audio = AudioTransform(method.front_end, audio_augment("none"))
 
     def forward(
@@ -65,7 +67,7 @@ class Towers(nn.Module):
             aspect: width / height of the frames before they were squashed, [B].
         """
         x = self.prepare_video(clip, aspect) if modality == "video" else self.prepare_audio(clip)
-        backbone = self.method.backbones[modality]
+        backbone = self.method.net(modality)
         features = backbone.forward_features(x)
         return backbone.pool(features), self.method.embed(modality, features)
 

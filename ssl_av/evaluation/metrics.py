@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def recall_at(query: Tensor, gallery: Tensor, match: Tensor, ks: Sequence[int] = (1, 5, 20)) -> dict[str, float]:
+def recall_at(
+    query: Tensor, gallery: Tensor, match: Tensor, ks: Sequence[int] = (1, 5, 20)
+) -> dict[str, float]:
     """R@k: the share of queries with a match among the k nearest of the gallery, by cosine.
 
     Args:

@@ -91,8 +91,8 @@ def retrieval(splits: Splits, classes: int, seed: int) -> Results:
         raise NotApplicableError("no video backbone")
     (gallery, g), (query, q) = split["train"], split["test"]
     match = torch.from_numpy(query.label[q])[:, None] == torch.from_numpy(gallery.label[g])[None]
-    features = (torch.from_numpy(f.pooled["video"][keep]) for f, keep in ((query, q), (gallery, g)))
-    return {"video": recall_at(*features, match)}
+    queries, keys = (torch.from_numpy(f.pooled["video"][keep]) for f, keep in ((query, q), (gallery, g)))
+    return {"video": recall_at(queries, keys, match)}
 
 
 def av_retrieval(splits: Splits, classes: int, seed: int) -> Results:
@@ -135,7 +135,7 @@ def _need(split: Mapping[str, tuple[Features, np.ndarray]], classes: int) -> Non
     """Labels are there, in every split, and of at least two classes to learn from."""
     if classes < 2:
         raise NotApplicableError("the data have no labels of at least two classes")
-    for name, (features, keep) in split.items():
+    for name, (_, keep) in split.items():
         if not keep.any():
             raise NotApplicableError(f"no labelled sample in the {name} split")
     train, keep = split["train"]

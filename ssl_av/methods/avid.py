@@ -68,12 +68,14 @@ class AVID(Method):
         self.mode, self.negatives, self.temperature = mode, negatives, temperature
         # §5: two seconds of sound anywhere; the video within half a second of it.
         self.declare(
-            {"audio": self.sound("avid", when=Anywhere()), "video": self.clip("avid", when=Near("audio", margin))}
+            {
+                "audio": self.sound("avid", when=Anywhere()),
+                "video": self.clip("avid", when=Near("audio", margin)),
+            }
         )
-        for modality, backbone in (("video", self.video_backbone()), ("audio", self.audio_backbone())):
-            self.backbones[modality] = backbone
+        self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.projectors = torch.nn.ModuleDict(
-            {m: MLP(int(b.num_features), (hidden, hidden), dim, norm=False) for m, b in self.backbones.items()}
+            {m: MLP(self.net(m).num_features, (hidden, hidden), dim, norm=False) for m in self.backbones}
         )
         self.bank = MemoryBank(num_samples, dim, momentum)
         # Z̄ of eq. 1: estimated in the first iteration, constant thereafter (§3.3); 0 = not yet.
@@ -83,11 +85,11 @@ class AVID(Method):
 
     def forward(self, batch: Batch) -> Embeddings:
         """Unit embeddings ``video`` and ``audio``, [B, dim]."""
-        return {m: self.embed(m, self.backbones[m].forward_features(batch[m]))[0] for m in ("video", "audio")}
+        return {m: self.embed(m, self.net(m).forward_features(batch[m]))[0] for m in ("video", "audio")}
 
     def embed(self, modality: str, features: Tensor) -> tuple[Tensor, Tensor]:
         """The unit embedding; query and key are the same."""
-        pooled = self.backbones[modality].pool(features)
+        pooled = self.net(modality).pool(features)
         z = F.normalize(self.projectors[modality](pooled).float(), dim=-1)
         return z, z
 

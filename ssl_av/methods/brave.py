@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ssl_av.data.views import Anywhere, AnyStart, StartsWith, VideoView, View
+from ssl_av.data.views import AnyStart, Anywhere, StartsWith, VideoView, View
 from ssl_av.errors import UserError
 from ssl_av.heads import MLP
 from ssl_av.losses import regression
@@ -72,12 +72,12 @@ class BraVe(Method):
         # f_n for the narrow view, f_b^k for each broad one; g and h are shared by all (§3.1).
         self.backbones["video"] = self.video_backbone()
         self.broad_backbones, self.adapters = nn.ModuleDict(), nn.ModuleDict()
-        features = int(self.backbones["video"].num_features)
+        features = self.net("video").num_features
         for name, kind in zip(self.broad, broad, strict=True):
             network = self.audio_backbone() if kind == "audio" else self.video_backbone()
             self.broad_backbones[name] = network
-            same = int(network.num_features) == features
-            self.adapters[name] = nn.Identity() if same else nn.Linear(int(network.num_features), features)
+            same = network.num_features == features
+            self.adapters[name] = nn.Identity() if same else nn.Linear(network.num_features, features)
         if "audio" in broad:  # evaluation sees the first audio network
             self.backbones["audio"] = self.broad_backbones[self.broad[broad.index("audio")]]
         self.projector = MLP(features, (hidden,), dim, norm=True, last_norm=True)
@@ -106,7 +106,7 @@ class BraVe(Method):
         """As a query h(z), as a key z: what eq. 3 and 4 compare. None without a broad audio view."""
         if "audio" not in self.backbones:
             return None
-        features = self.backbones[modality].pool(features)
+        features = self.net(modality).pool(features)
         if modality == "audio":
             first = next(n for n in self.broad if self.broad_backbones[n] is self.backbones["audio"])
             features = self.adapters[first](features)

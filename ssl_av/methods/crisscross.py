@@ -1,4 +1,4 @@
-"""CrissCross: Self-Supervised Audio-Visual Representation Learning with Relaxed Cross-Modal Synchronicity (Sarkar & Etemad, AAAI 2023)."""
+"""CrissCross: Learning with Relaxed Cross-Modal Synchronicity (Sarkar & Etemad, AAAI 2023)."""
 
 from __future__ import annotations
 
@@ -45,12 +45,24 @@ class CrissCross(Method):
             video="r2plus1d_18", video_args={"pool": "avg"}, audio="resnet18_audio"
         ),
         optim: Optim = Optim(
-            name="larc", lr=2e-4, weight_decay=1e-4, schedule="cosine", end=0.5, warmup=0.02,
-            predictor_scale=10, predictor_constant=True,
-        ),  # fmt: skip
+            name="larc",
+            lr=2e-4,
+            weight_decay=1e-4,
+            schedule="cosine",
+            end=0.5,
+            warmup=0.02,
+            predictor_scale=10,
+            predictor_constant=True,
+        ),
     ) -> None:
         super().__init__(
-            inputs, networks, optim, terms=terms, relaxation=relaxation, projector=projector, predictor=predictor
+            inputs,
+            networks,
+            optim,
+            terms=terms,
+            relaxation=relaxation,
+            projector=projector,
+            predictor=predictor,
         )
         for term in terms:
             check_choice("term", term, TERMS)
@@ -71,10 +83,10 @@ class CrissCross(Method):
         )
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.projectors, self.heads = nn.ModuleDict(), nn.ModuleDict()
-        for m, backbone in self.backbones.items():
-            width = projector
-            self.projectors[m] = MLP(int(backbone.num_features), (width, width), width, norm=True, last_norm=True)
-            self.heads[m] = MLP(width, (predictor,), width, norm=True)
+        for m in self.backbones:
+            width = (projector, projector)
+            self.projectors[m] = MLP(self.net(m).num_features, width, projector, norm=True, last_norm=True)
+            self.heads[m] = MLP(projector, (predictor,), projector, norm=True)
 
     def predictors(self) -> list[nn.Module]:
         """h_v and h_a: their rate is ten times the base rate and constant (§4.4)."""
@@ -103,5 +115,5 @@ class CrissCross(Method):
 
     def embed(self, modality: str, features: Tensor) -> tuple[Tensor, Tensor]:
         """As a query the prediction p, as a key the projection z: what eq. 3 and 4 compare."""
-        z = self.projectors[modality](self.backbones[modality].pool(features))
+        z = self.projectors[modality](self.net(modality).pool(features))
         return self.heads[modality](z), z

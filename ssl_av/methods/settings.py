@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -120,6 +121,8 @@ def plain(settings: Mapping[str, Any]) -> dict[str, Any]:
             return {k: convert(v) for k, v in value.items()}
         if isinstance(value, (tuple, list)):
             return [convert(v) for v in value]
+        if isinstance(value, os.PathLike):
+            return os.fspath(value)
         return value
 
     result: dict[str, Any] = convert(settings)

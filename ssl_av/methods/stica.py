@@ -93,12 +93,14 @@ class STiCA(Method):
             }
         )
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
-        width = int(self.backbones["video"].num_features)
-        self.attend: TemporalTransformer | None = TemporalTransformer(width) if pooling == "transformer" else None
+        width = self.net("video").num_features
+        self.attend: TemporalTransformer | None = (
+            TemporalTransformer(width) if pooling == "transformer" else None
+        )
         self.heads = nn.ModuleDict(
             {
-                m: MLP(int(b.num_features), (hidden,), dim, norm=True, dropout=dropout)
-                for m, b in self.backbones.items()
+                m: MLP(self.net(m).num_features, (hidden,), dim, norm=True, dropout=dropout)
+                for m in self.backbones
             }
         )
 
@@ -111,7 +113,7 @@ class STiCA(Method):
         """``audio``, the two large crops ``L1`` and ``L2``, and their feature crops ``M1_0`` …, ``S2_3``: [B, dim]."""
         out: Embeddings = {"audio": self.heads["audio"](self.backbones["audio"](batch["audio"]))}
         for i in (1, 2):
-            features = self.backbones["video"].forward_features(batch[f"video_{i}"])  # Ψ: once a view
+            features = self.net("video").forward_features(batch[f"video_{i}"])  # Ψ: once a view
             out[f"L{i}"] = self.heads["video"](self.pool(features))
             for name, crop in self.feature_crops(features).items():
                 out[f"{name[0]}{i}_{name[1:]}"] = self.heads["video"](self.pool(crop))
@@ -158,9 +160,8 @@ class STiCA(Method):
 
     def embed(self, modality: str, features: Tensor) -> tuple[Tensor, Tensor]:
         """The head's output; query and key are the same."""
-        z = self.heads[modality](
-            self.pool(features) if modality == "video" else self.backbones["audio"].pool(features)
-        )
+        pooled = self.pool(features) if modality == "video" else self.net("audio").pool(features)
+        z = self.heads[modality](pooled)
         return z, z
 
 

@@ -36,10 +36,12 @@ class Supervised(Method):
         super().__init__(inputs, networks, optim, num_classes=num_classes)
         if num_classes < 2:
             raise UserError(f"`supervised` needs labels of at least 2 classes, the data have {num_classes}")
-        self.declare({"video": self.clip("avid", when=Anywhere()), "audio": self.sound("avid", when=Anywhere())})
+        self.declare(
+            {"video": self.clip("avid", when=Anywhere()), "audio": self.sound("avid", when=Anywhere())}
+        )
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.classifiers = nn.ModuleDict(
-            {m: nn.Linear(int(b.num_features), num_classes) for m, b in self.backbones.items()}
+            {m: nn.Linear(self.net(m).num_features, num_classes) for m in self.backbones}
         )
 
     def forward(self, batch: Batch) -> Embeddings:
@@ -48,5 +50,7 @@ class Supervised(Method):
 
     def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
         """The sum of the two cross-entropies."""
-        parts = {m: F.cross_entropy(embeddings[m].float(), batch["label"], ignore_index=-1) for m in embeddings}
+        parts = {
+            m: F.cross_entropy(embeddings[m].float(), batch["label"], ignore_index=-1) for m in embeddings
+        }
         return {"loss": parts["video"] + parts["audio"], **parts}

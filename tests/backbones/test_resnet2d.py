@@ -23,7 +23,7 @@ def test_is_timms_network(name: str) -> None:
     layers = {"layers": (1, 1, 1, 1)} if name == "resnet9" else {}
     theirs = timm.create_model("resnet18" if layers else name, in_chans=1, num_classes=0, **layers).eval()
     ours = create_backbone(f"{name}_audio").eval()
-    ours.load_state_dict(theirs.state_dict())  # strict: the same names
+    ours.load_state_dict({f"net.{k}": v for k, v in theirs.state_dict().items()})  # strict: the same names
     x = torch.randn(1, 1, 40, 24)
     with torch.no_grad():
         torch.testing.assert_close(ours.forward_features(x), theirs.forward_features(x))
@@ -32,15 +32,24 @@ def test_is_timms_network(name: str) -> None:
 
 def test_crisscross_table_s6() -> None:
     with torch.device("meta"):
-        stages = create_backbone("resnet18_audio").forward_stages(torch.empty(2, 1, 200, 80))
-    got = [list(y.shape[1:]) for y in stages.values()]
-    assert got == [[64, 50, 20], [64, 50, 20], [128, 25, 10], [256, 13, 5], [512, 7, 3]]
+        net, x = create_backbone("resnet18_audio"), torch.empty(2, 1, 200, 80)
+    found = {}
+    for stage in net.stages:
+        x = net.get_submodule(stage)(x)
+        found[stage.removeprefix("net.")] = list(x.shape[1:])
+    assert found["maxpool"] == found["layer1"] == [64, 50, 20]
+    assert [found[f"layer{k}"] for k in (2, 3, 4)] == [[128, 25, 10], [256, 13, 5], [512, 7, 3]]
 
 
-def test_a_narrow_network_is_narrow_throughout() -> None:
-    net = create_backbone("resnet50_audio", width=8)
-    stages = net.forward_stages(torch.randn(2, 1, 40, 24))
-    assert [y.shape[1] for y in stages.values()] == [8, 32, 64, 128, 256]
+@pytest.mark.parametrize(
+    ("name", "widths"), [("resnet18", [8, 8, 16, 32, 64]), ("resnet50", [8, 32, 64, 128, 256])]
+)
+def test_a_narrow_network_is_narrow_throughout(name: str, widths: list[int]) -> None:
+    net, x, found = create_backbone(f"{name}_audio", width=8), torch.randn(2, 1, 40, 24), []
+    for stage in net.stages:
+        x = net.get_submodule(stage)(x)
+        found.append(x.shape[1])
+    assert found[3:] == widths
 
 
 def test_residual_branches_are_alive_at_the_start() -> None:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_av.data.views import (
-    Anywhere,
     AnyStart,
+    Anywhere,
     AudioView,
     Inside,
     Near,
@@ -110,7 +110,7 @@ def test_sound_is_exactly_as_long_as_asked_and_never_past_the_end(duration, wher
     pieces = view.requests(window, 1.0, duration)
     assert sum(round(p.seconds * p.rate) for p in pieces) == view.samples
     for p in pieces:
-        assert 1.0 <= p.start
+        assert p.start >= 1.0
         assert p.start + p.seconds <= 1.0 + duration + 1.5 / 8000
 
 

@@ -21,6 +21,7 @@ def nce(x, bank, positives, noise, z, tau):
     """Eq. 1, 2 and 8 with N = the bank's rows, in plain python."""
     n, k, total = len(bank), noise.shape[1], 0.0
     for i in range(len(x)):
+
         def is_data(row, i=i):
             p = math.exp(float(x[i] @ bank[row]) / tau) / (n * z)
             return p / (p + k / n)

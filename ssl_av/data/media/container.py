@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,6 +113,16 @@ def _reason(error: Exception, name: str) -> str:
     except (OSError, ValueError):
         pass
     return str(getattr(error, "strerror", None) or error).split("\n")[0].strip().lower()
+
+
+def promised_end(media: Media, stream: VideoStream | AudioStream) -> float | None:
+    """Seconds at which a stream ends by its header or its tag (Matroska), None where neither says so."""
+    if stream.duration:
+        return media.time((stream.start_time or 0) + stream.duration, stream.index)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - media.origin
 
 
 def gather(media: Media, video: tuple[float, float] | None, audio: tuple[float, float] | None) -> Packets:

@@ -7,14 +7,21 @@ span, no codec threads, one scaler, and only those packets decoded that the aske
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 
 import av
 from av.video.reformatter import VideoReformatter
 
 from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, PathLike, VideoRequest, Wave
-from ssl_av.data.media.container import Media, SeekMissed, check_landing, gather, open_media, seek
+from ssl_av.data.media.container import (
+    Media,
+    SeekMissed,
+    check_landing,
+    gather,
+    open_media,
+    promised_end,
+    seek,
+)
 from ssl_av.data.media.picture import Canvas, PlanFailed, decode_all, decode_planned, is_avi, reorders
 from ssl_av.data.media.sound import decode_sound
 
@@ -40,11 +47,14 @@ class PyavReader:
         """See `Reader.read`."""
         # Each attempt costs more and trusts the file less than the one before; nearly all files need one.
         for seeking, planned in ((True, True), (False, True), (False, False)):
-            with open_media(path) as media:
-                try:
+            try:
+                with open_media(path) as media:
                     return self._read(media, video, audio, seeking, planned)
-                except (SeekMissed, PlanFailed):
-                    continue
+            except (SeekMissed, PlanFailed):
+                continue
+            except MediaError:
+                if not seeking:  # else it may be what a seek into the middle of something has done (MPEG)
+                    raise
         raise MediaError("no usable time stamps")
 
     def _read(
@@ -150,14 +160,12 @@ def _first_sound(media: Media) -> av.AudioFrame | None:
 
 
 def _end(media: Media, stream: av.VideoStream | av.AudioStream | None) -> float:
-    """Seconds at which a stream ends, by its header, its tag (Matroska) or else its last packets."""
+    """Seconds at which a stream ends, by its header or else by its last packets."""
     assert stream is not None
+    promised = promised_end(media, stream)
+    if promised is not None:
+        return promised
     start = stream.start_time or 0
-    if stream.duration:
-        return media.time(start + stream.duration, stream.index)
-    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    if tag:
-        return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) - media.origin
     if media.container.duration:
         whole = media.container.duration / av.time_base
         tail = int((whole + media.origin - 1) / (stream.time_base or 1))

@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from ssl_av.data.media import AudioRequest, MediaError, Wave
-from ssl_av.data.media.container import PREROLL, Media, Packets
+from ssl_av.data.media.container import PREROLL, Media, Packets, promised_end
 
 JOIN = 0.01
 """Seconds by which a time stamp may differ from the end of the sound before it, and still continue it."""
@@ -128,13 +128,11 @@ def to_mono(frame: AudioFrame) -> Wave:
 def _check_end(media: Media, packets: Packets, asked: float) -> None:
     assert media.audio is not None
     stream = media.audio
-    if not packets.ended or stream.duration is None or not packets.audio:
-        return
-    last = packets.audio[-1]
-    if last.pts is None:
+    promised = promised_end(media, stream)
+    last = packets.audio[-1] if packets.audio else None
+    if not packets.ended or promised is None or last is None or last.pts is None:
         return
     end = media.time(last.pts, stream.index) + _length(media, last)
-    promised = media.time((stream.start_time or 0) + stream.duration, stream.index)
     if min(asked, promised) > end + CUT_SHORT:
         raise MediaError(f"the sound ends at {end:.2f} s, its header says {promised:.2f} s")
 

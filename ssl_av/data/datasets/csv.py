@@ -1,0 +1,133 @@
+"""A table of videos: one row a sample, a path column, any label columns, an optional split column."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_av.data.manifest import Row
+from ssl_av.data.splits import split_name
+from ssl_av.errors import UserError, unknown
+
+PATHS = ("path", "file", "filename", "video", "filepath", "video_path", "clip")
+LABELS = ("label", "class", "category")
+
+
+@dataclass(frozen=True)
+class CsvDataset:
+    """Samples listed in a text file in UTF-8 with a header line; commas, semicolons or tabs between the cells.
+
+    Columns ``start`` and ``end`` (seconds), where there are any, cut a sample out of its file.
+
+    Attributes:
+        file: the table.
+        root: what its paths are relative to; the table's own folder by default.
+        label: column with the class names; by default label, class or category, if one is there.
+        path: column with the paths; by default the first of path, file, filename, video … that is there.
+        split: column with train, val or test; by default ``split``, if it is there.
+    """
+
+    file: Path
+    root: Path = None  # type: ignore[assignment]  # becomes a Path below
+    label: str | None = None
+    path: str | None = None
+    split: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", Path(self.file).expanduser())
+        object.__setattr__(self, "root", Path(self.root).expanduser() if self.root else self.file.parent)
+
+    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
+        """Every line of the table, and the names of the classes.
+
+        Raises:
+            UserError: if the file, the folder, a column or a path is missing, or a cell is not what it should be.
+        """
+        header, lines = self._table()
+        path = self._column("path", self.path, header, PATHS)
+        if path is None:
+            names = ", ".join(header)
+            raise UserError(
+                f"--data.file {self.file}: name its column of paths by --data.path (it has {names})"
+            )
+        label = self._column("label", self.label, header, LABELS)
+        split = self._column("split", self.split, header, ("split",))
+        start, end = (self._column(name, None, header, (name,)) for name in ("start", "end"))
+        classes = _classes([line[label] for _, line in lines]) if label else ()
+        number = {name: i for i, name in enumerate(classes)}
+        rows = []
+        for at, line in lines:
+            if not line[path]:
+                raise UserError(f"{self.file}, line {at}: no path in column '{path}'")
+            rows.append(
+                Row(
+                    path=line[path],
+                    label=number.get(line[label], -1) if label else -1,
+                    split=self._split(line[split], at) if split else "",
+                    start=self._seconds(line, start, at) or 0.0,
+                    end=self._seconds(line, end, at),
+                )
+            )
+        return rows, classes
+
+    def _table(self) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+        """The column names, and each line's number with its cells."""
+        if not self.root.is_dir():
+            raise UserError(f"--data.root {self.root}: no such folder")
+        try:
+            header, *lines = self._cells()
+        except FileNotFoundError:
+            raise UserError(f"--data.file {self.file}: no such file") from None
+        except (OSError, UnicodeDecodeError, csv.Error) as e:
+            raise UserError(f"--data.file {self.file}: not a readable CSV file ({e})") from None
+        except ValueError:
+            raise UserError(f"--data.file {self.file}: is empty") from None
+        if not lines:
+            raise UserError(f"--data.file {self.file}: has no rows under its header")
+        for at, cells in lines:
+            if len(cells) != len(header[1]):
+                count = f"{len(cells)} cells, the header has {len(header[1])}"
+                raise UserError(f"{self.file}, line {at}: {count}")
+        return header[1], [(at, dict(zip(header[1], cells, strict=True))) for at, cells in lines]
+
+    def _cells(self) -> Iterator[tuple[int, list[str]]]:
+        """The lines that are not blank, with their numbers."""
+        with self.file.open(encoding="utf-8-sig", newline="") as text:
+            first = text.readline()
+            text.seek(0)
+            reader = csv.reader(text, delimiter=max(",;\t", key=first.count))
+            for cells in reader:
+                if any(cell.strip() for cell in cells):
+                    yield reader.line_num, [cell.strip() for cell in cells]
+
+    def _column(
+        self, what: str, named: str | None, header: Sequence[str], usual: Sequence[str]
+    ) -> str | None:
+        """The column that the user names, or the first of the usual ones that is there."""
+        if named and named not in header:
+            raise unknown(f"column for --data.{what} in {self.file}", named, header)
+        if named:
+            return named
+        return next((c for u in usual for c in header if c.lower() == u), None)
+
+    def _split(self, text: str, at: int) -> str:
+        name = split_name(text)
+        if name is None and text:
+            raise UserError(f"{self.file}, line {at}: split '{text}' is none of train, val, test")
+        return name or ""
+
+    def _seconds(self, line: Mapping[str, str], column: str | None, at: int) -> float | None:
+        text = line[column] if column else ""
+        try:
+            return float(text) if text else None
+        except ValueError:
+            raise UserError(f"{self.file}, line {at}: {column} '{text}' is not a number of seconds") from None
+
+
+def _classes(labels: Sequence[str]) -> tuple[str, ...]:
+    """The different labels: whole numbers by size, else by name; an empty cell is no label."""
+    names = {label for label in labels if label}
+    numbers = all(name.isdecimal() for name in names)
+    return tuple(sorted(names, key=int) if numbers else sorted(names))

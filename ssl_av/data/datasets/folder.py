@@ -1,0 +1,113 @@
+"""Any folder of videos; its sub-folders are the classes, if there are any."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ssl_av.data.manifest import Row
+from ssl_av.data.splits import split_name
+from ssl_av.errors import UserError
+
+SUFFIXES = frozenset(
+    {
+        ".3gp",
+        ".asf",
+        ".avi",
+        ".divx",
+        ".flv",
+        ".m2ts",
+        ".m2v",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+    }
+    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+    | {
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".au",
+        ".flac",
+        ".m4a",
+        ".mka",
+        ".mp2",
+        ".mp3",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".wav",
+        ".wma",
+    }
+)
+"""Files that are taken for videos or sounds; others (texts, pictures, archives) are passed over."""
+
+
+@dataclass(frozen=True)
+class FolderDataset:
+    """Videos below a folder, at any depth, in the order of their paths; sounds too.
+
+    The first sub-folder is the class; files that lie in the folder itself have none. Where all of the first
+    sub-folders are named train, val or test (or the like), they are the splits, and the next level is the class;
+    else splits are drawn by a hash of the paths. Hidden files and folders are passed over.
+
+    Attributes:
+        root: the folder.
+    """
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "root", Path(self.root).expanduser())
+
+    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
+        """Every file, and the names of the classes.
+
+        Raises:
+            UserError: if the folder is missing or holds no video and no sound.
+        """
+        if not self.root.is_dir():
+            problem = "is not a folder" if self.root.exists() else "no such folder"
+            raise UserError(f"--data.root {self.root}: {problem}")
+        files = sorted(_files(self.root))
+        if not files:
+            raise UserError(
+                f"--data.root {self.root}: no videos in it or below it (.mp4, .avi, .mkv, .webm …)"
+            )
+        splits = [split_name(parts[0]) if len(parts) > 1 else None for parts in files]
+        # A lone folder "test" is more likely a class or a name than a split without anything to train on.
+        divided = all(splits) and "train" in splits
+        names = [parts[1:-1] if divided else parts[:-1] for parts in files]
+        classes = tuple(sorted({folders[0] for folders in names if folders}))
+        number = {name: i for i, name in enumerate(classes)}
+        rows = [
+            Row(
+                path="/".join(parts),
+                label=number[folders[0]] if folders else -1,
+                split=split if divided and split else "",
+            )
+            for parts, folders, split in zip(files, names, splits, strict=True)
+        ]
+        return rows, classes
+
+
+def _files(root: Path) -> Iterator[tuple[str, ...]]:
+    """The parts of each file's path below ``root``. Links are followed, but never in a circle."""
+    seen = {os.path.realpath(root)}
+    for folder, folders, files in os.walk(root, followlinks=True):
+        below = Path(folder).relative_to(root).parts
+        kept = []
+        for name in sorted(folders):
+            real = os.path.realpath(os.path.join(folder, name))
+            if not name.startswith(".") and real not in seen:
+                seen.add(real)
+                kept.append(name)
+        folders[:] = kept
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield (*below, name)

@@ -1,0 +1,261 @@
+"""The manifest: the table that a dataset is, one row a sample, probed once and memory-mapped afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, astuple
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ssl_av.data.media import Reader
+from ssl_av.data.probing import fingerprint, probe_files, relative_path
+from ssl_av.data.rows import Row, Sample, Skip
+from ssl_av.data.splits import SPLITS, assign_splits
+from ssl_av.errors import UserError, unknown
+
+__all__ = ["Manifest", "Row", "Sample", "Skip", "build_manifest"]
+
+SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("label", pa.int32()),
+        ("split", pa.string()),
+        ("start", pa.float64()),
+        ("duration", pa.float64()),
+        ("has_video", pa.bool_()),
+        ("has_audio", pa.bool_()),
+        ("aspect", pa.float64()),
+    ]
+)
+"""``path`` is relative to the root where it lies below it; ``label`` is -1 where there is none; times in seconds."""
+
+KEY = b"ssl_av"
+"""Where the rest of a manifest stands in the Arrow file's metadata."""
+
+
+class Manifest:
+    """A table of samples; selecting from it copies row numbers only.
+
+    Args:
+        table: with the columns of `SCHEMA`.
+        root: the folder that relative paths start from.
+        classes: names of the classes.
+        skipped: what was left out.
+        rows: numbers of the rows that are seen, default all.
+        file: the Arrow file that ``table`` is mapped from, if any.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        root: Path,
+        classes: Sequence[str] = (),
+        skipped: Sequence[Skip] = (),
+        rows: NDArray[np.int64] | None = None,
+        file: Path | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.classes = tuple(classes)
+        self.skipped = tuple(skipped)
+        self._table = table
+        self._rows = np.arange(table.num_rows) if rows is None else rows
+        self._file = file
+        self._columns = {name: _whole(table.column(name)) for name in SCHEMA.names}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        row = int(self._rows[index])
+        cell = {name: column[row].as_py() for name, column in self._columns.items() if name != "split"}
+        return Sample(**{**cell, "path": os.path.join(self.root, cell["path"])})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker process that is not forked maps the file again, instead of getting a copy of the table.
+        where = self._file if self._file is not None else self._table
+        return _restore, (where, self.root, self.classes, self.skipped, self._rows)
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The labels of all samples, int32 [len]."""
+        return self._values("label")
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hexadecimal digits of what the samples are, wherever they lie: the same files, the same hash."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        for path in self._values("path"):
+            name = os.path.basename(path) if os.path.isabs(path) else path
+            digest.update(name.encode("utf-8", "surrogateescape") + b"\n")
+        digest.update("\n".join(self._values("split")).encode())
+        for name in ("label", "has_video", "has_audio"):
+            digest.update(self._values(name).astype("<i4").tobytes())
+        for name in ("start", "duration"):
+            # Two versions of FFmpeg may differ in the last digits.
+            digest.update((self._values(name) * 100).round().astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def take(self, indices: Sequence[int] | NDArray[Any]) -> Manifest:
+        """These samples, in this order."""
+        return self._view(self._rows[np.asarray(indices, dtype=np.int64)], self.skipped)
+
+    def split(self, name: str) -> Manifest:
+        """The samples of one split.
+
+        Args:
+            name: ``train``, ``val`` or ``test``.
+
+        Raises:
+            UserError: for another name.
+        """
+        if name not in SPLITS:
+            raise unknown("split", name, SPLITS)
+        return self._view(self._rows[self._values("split") == name], self.skipped)
+
+    def require(self, video: bool = False, audio: bool = False) -> Manifest:
+        """The samples that have these streams; the others go to ``skipped``."""
+        no_video = ~self._values("has_video") & video
+        no_audio = ~self._values("has_audio") & audio
+        paths = self._values("path")
+        lost = [
+            Skip(paths[i], "no video stream" if no_video[i] else "no audio stream")
+            for i in np.flatnonzero(no_video | no_audio)
+        ]
+        return self._view(self._rows[~(no_video | no_audio)], (*self.skipped, *lost))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the samples that are seen to an Arrow file, whole or not at all."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        rest = {
+            "root": str(self.root),
+            "classes": self.classes,
+            "skipped": [asdict(skip) for skip in self.skipped],
+        }
+        table = self._table.take(pa.array(self._rows)).combine_chunks()
+        table = table.replace_schema_metadata({KEY: json.dumps(rest)})
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with pa.ipc.new_file(str(part), table.schema) as writer:
+                writer.write_table(table)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Maps a saved manifest into memory: the table is read from the file when it is needed.
+
+        Raises:
+            UserError: if the file is not there or is not a manifest.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise UserError(f"the manifest '{file}' is not there")
+        try:
+            table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
+            rest = json.loads(table.schema.metadata[KEY])
+            skipped = [Skip(**skip) for skip in rest["skipped"]]
+            return cls(table.select(SCHEMA.names), Path(rest["root"]), rest["classes"], skipped, file=file)
+        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as e:
+            raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
+
+    def _values(self, name: str) -> NDArray[Any]:
+        return self._columns[name].to_numpy(zero_copy_only=False)[self._rows]
+
+    def _view(self, rows: NDArray[np.int64], skipped: Sequence[Skip]) -> Manifest:
+        return Manifest(self._table, self.root, self.classes, skipped, rows, self._file)
+
+
+def build_manifest(
+    rows: Sequence[Row],
+    classes: Sequence[str],
+    root: Path,
+    reader: Reader,
+    workers: int = 1,
+    cache: Path | None = None,
+    progress: bool = False,
+) -> Manifest:
+    """Probes the files of a dataset and makes its manifest.
+
+    Probing opens a file and decodes its first frame and first sound. A file that fails later is found when it is
+    read.
+
+    Args:
+        rows: what the dataset lists.
+        classes: names of the classes.
+        root: the folder that the rows' paths are relative to.
+        reader: the backend that probes.
+        workers: files probed at a time, in threads.
+        cache: a folder; the manifest is kept there and taken from there while the rows and the files' sizes and
+            dates are the same.
+        progress: whether to show a bar.
+    """
+    root = Path(os.path.abspath(root))
+    paths = [relative_path(row.path, root) for row in rows]
+    kept: Path | None = None
+    if cache is not None:
+        key = fingerprint([astuple(row) for row in rows], paths, classes, root, reader.name)
+        kept = cache / f"{key}.arrow"
+    if kept is not None and kept.is_file():
+        try:
+            return Manifest.load(kept)
+        except UserError:  # something else wrote it: it is replaced below
+            pass
+    infos = probe_files(paths, root, reader, workers, progress)
+    splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])
+    columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
+    skipped: dict[Skip, None] = {}  # in order, each once
+    for row, path, split in zip(rows, paths, splits, strict=True):
+        info = infos[path]
+        if isinstance(info, str):
+            skipped[Skip(path, info)] = None
+            continue
+        end = info.duration if row.end is None else min(row.end, info.duration)
+        if not 0 <= row.start < end:
+            reason = f"nothing from {row.start:.2f} s to {end:.2f} s (the file has {info.duration:.2f} s)"
+            skipped[Skip(path, reason)] = None
+            continue
+        cells = (
+            path,
+            row.label,
+            split,
+            row.start,
+            end - row.start,
+            info.has_video,
+            info.has_audio,
+            info.aspect,
+        )
+        for name, cell in zip(SCHEMA.names, cells, strict=True):
+            columns[name].append(cell)
+    manifest = Manifest(pa.table(columns, schema=SCHEMA), root, classes, tuple(skipped))
+    if kept is None:
+        return manifest
+    manifest.save(kept)
+    return Manifest.load(kept)
+
+
+def _restore(
+    where: Path | pa.Table,
+    root: Path,
+    classes: Sequence[str],
+    skipped: Sequence[Skip],
+    rows: NDArray[np.int64],
+) -> Manifest:
+    if isinstance(where, pa.Table):
+        return Manifest(where, root, classes, skipped, rows)
+    table = Manifest.load(where)._table
+    return Manifest(table, root, classes, skipped, rows, where)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as one array; without a copy where it is one chunk, as in a saved manifest."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,0 +1,238 @@
+"""Steps of the optimisers by hand, the groups, and the schedule at chosen steps."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ssl_av.errors import UserError
+from ssl_av.methods.settings import Optim
+from ssl_av.optim import LARC, LARS, create_optimizer, parameter_groups, schedule
+
+
+def weight(*values: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(values, dtype=torch.float64))
+
+
+def step(optimizer: torch.optim.Optimizer, p: nn.Parameter, *grad: float) -> list[float]:
+    p.grad = torch.tensor(grad, dtype=p.dtype)
+    optimizer.step()
+    return p.tolist()
+
+
+def test_lars_by_hand() -> None:
+    w = weight(3, 4)
+    optimizer = LARS([w], lr=1.0, momentum=0.9, nesterov=False)
+    # ‖w‖ = 5, ‖g‖ = 1: the gradient is scaled by 0.001 · 5 / 1.
+    assert step(optimizer, w, 0.6, 0.8) == pytest.approx([2.997, 3.996], abs=1e-12)
+    # ‖w‖ = 4.995, ‖g‖ = 2: scaled to (−0.002997, −0.003996); momentum adds 0.9 · (0.003, 0.004).
+    assert step(optimizer, w, -1.2, -1.6) == pytest.approx([2.997297, 3.996396], abs=1e-12)
+
+
+def test_lars_with_nesterov_by_hand() -> None:
+    w = weight(3, 4)
+    # d = (0.003, 0.004), m = d: the step is d + 0.9 m, times the rate.
+    got = step(LARS([w], lr=2.0, momentum=0.9, nesterov=True), w, 0.6, 0.8)
+    assert got == pytest.approx([3 - 2 * 1.9 * 0.003, 4 - 2 * 1.9 * 0.004], abs=1e-12)
+
+
+def test_lars_takes_the_norm_after_the_decay_was_added() -> None:
+    """BYOL's form: ‖g + wd·w‖ = ‖(0.6, 0.8)‖ = 1, where You et al. have ‖g‖ + wd·‖w‖ = 1.5 + 2.5."""
+    w = weight(3, 4)
+    got = step(LARS([w], lr=1.0, momentum=0.0, weight_decay=0.5), w, -0.9, -1.2)
+    assert got == pytest.approx([2.997, 3.996], abs=1e-12)
+
+
+def test_lars_ignores_the_scale_of_the_gradient() -> None:
+    steps = []
+    for scale in (1.0, 1000.0):
+        w = weight(3, 4)
+        steps.append(step(LARS([w], lr=1.0), w, 0.6 * scale, 0.8 * scale))
+    assert steps[0] == pytest.approx(steps[1], abs=1e-12)
+
+
+def test_lars_without_adaptation_is_sgd() -> None:
+    ours, theirs = weight(3, 4), weight(3, 4)
+    lars = LARS([{"params": [ours], "adapt": False}], lr=0.1, weight_decay=0.01, nesterov=True)
+    sgd = torch.optim.SGD([theirs], lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
+    for grad in ((1.0, -2.0), (0.5, 0.5), (-3.0, 1.0)):
+        assert step(lars, ours, *grad) == pytest.approx(step(sgd, theirs, *grad), abs=1e-12)
+
+
+@pytest.mark.parametrize(("start", "grad"), [((0.0, 0.0), (0.6, 0.8)), ((3.0, 4.0), (0.0, 0.0))])
+def test_lars_does_not_scale_where_a_norm_is_zero(start: tuple[float, ...], grad: tuple[float, ...]) -> None:
+    w = weight(*start)
+    got = step(LARS([w], lr=1.0, momentum=0.0), w, *grad)
+    assert got == pytest.approx([a - b for a, b in zip(start, grad, strict=True)])
+
+
+@pytest.mark.parametrize("wrong", [{"lr": -1.0}, {"lr": 1.0, "momentum": 1.0}, {"lr": 1.0, "trust": 0.0}])
+def test_lars_refuses_impossible_settings(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="LARS"):
+        LARS([weight(1)], **wrong)
+
+
+def test_larc_by_hand() -> None:
+    w = weight(3, 4)
+    optimizer = LARC([w], lr=0.01, weight_decay=0.5)
+    # 0.001 · 5 / (1 + 0.5 · 5) / 0.01 = 1/7 of g + 0.5 w = (2.1, 2.8)
+    # Adam's first step is the rate times the sign.
+    got = step(optimizer, w, 0.6, 0.8)
+    assert w.grad is not None
+    assert w.grad.tolist() == pytest.approx([0.3, 0.4], rel=1e-6)
+    assert got == pytest.approx([2.99, 3.99], abs=1e-6)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.5  # as it was
+
+
+def test_larc_clips_the_scale_at_one() -> None:
+    w = weight(3, 4)
+    step(LARC([w], lr=0.001, weight_decay=0.5), w, 0.6, 0.8)  # 1/0.7 > 1
+    assert w.grad is not None
+    assert w.grad.tolist() == pytest.approx([2.1, 2.8], rel=1e-9)
+
+
+def test_larc_without_clipping_scales_by_the_local_rate() -> None:
+    w = weight(3, 4)
+    step(LARC([w], lr=0.01, clip=False), w, 0.6, 0.8)
+    assert w.grad is not None
+    assert w.grad.tolist() == pytest.approx([0.003, 0.004], rel=1e-6)
+
+
+def test_larc_is_adam_on_the_scaled_gradients() -> None:
+    ours, theirs = weight(3, 4), weight(3, 4)
+    larc, adam = LARC([ours], lr=0.01, weight_decay=0.1), torch.optim.Adam([theirs], lr=0.01)
+    for grad in ((1.0, -2.0), (0.5, 0.5), (-3.0, 1.0)):
+        g, w = torch.tensor(grad, dtype=torch.float64), theirs.detach()
+        local = 0.001 * w.norm() / (g.norm() + 0.1 * w.norm() + 1e-8)
+        scaled = (g + 0.1 * w) * min(float(local) / 0.01, 1.0)
+        assert step(larc, ours, *grad) == pytest.approx(step(adam, theirs, *scaled.tolist()), abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", [LARS, LARC])
+def test_a_closure_is_run_once_before_the_step(kind: Any) -> None:
+    w = weight(3, 4)
+    optimizer, calls = kind([w], lr=0.01), []
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = w.square().sum()
+        loss.backward()
+        calls.append(1)
+        return loss.detach()
+
+    assert float(optimizer.step(closure)) == 25
+    assert len(calls) == 1
+    assert w.tolist() != [3, 4]
+
+
+@pytest.mark.parametrize("kind", [LARS, LARC])
+def test_goes_on_as_before_from_its_state(kind: Any) -> None:
+    grads = ((1.0, -2.0), (0.5, 0.5), (-3.0, 1.0))
+    w = weight(3, 4)
+    first = kind([w], lr=0.01, weight_decay=0.1)
+    step(first, w, *grads[0])
+    again = weight(*w.tolist())
+    second = kind([again], lr=0.5)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))  # else they share their tensors
+    for grad in grads[1:]:
+        assert step(first, w, *grad) == step(second, again, *grad)
+
+
+@pytest.mark.parametrize("kind", [LARS, LARC])
+def test_a_rate_of_zero_changes_nothing(kind: Any) -> None:
+    w = weight(3, 4)
+    assert step(kind([w], lr=0.0, weight_decay=0.1), w, 0.6, 0.8) == [3, 4]
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        self.head = nn.Linear(4, 2)
+        self.frozen = nn.Linear(2, 2).requires_grad_(False)
+
+
+def test_groups_tell_predictor_and_biases_apart() -> None:
+    net = Net()
+    settings = Optim(name="lars", lr=0.5, weight_decay=0.1, predictor_scale=10, predictor_constant=True)
+    groups = {g["name"]: g for g in parameter_groups(net, [net.head], settings)}
+    base, plain, head, head_bias = (
+        groups[n] for n in ("base", "base/bias+norm", "predictor", "predictor/bias+norm")
+    )
+    assert base["params"] == [net.body[0].weight]
+    assert {id(p) for p in plain["params"]} == {id(p) for p in (net.body[0].bias, *net.body[1].parameters())}
+    assert (head["params"], head_bias["params"]) == ([net.head.weight], [net.head.bias])
+    assert [g["weight_decay"] for g in (base, plain, head, head_bias)] == [0.1, 0, 0.1, 0]
+    assert [g["adapt"] for g in (base, plain, head, head_bias)] == [True, False, True, False]
+    assert [g["lr"] for g in (base, plain, head, head_bias)] == [0.5, 0.5, 5, 5]
+    assert [g["constant"] for g in (base, plain, head, head_bias)] == [False, False, True, True]
+
+
+def test_decay_all_makes_one_group() -> None:
+    net = Net()
+    (group,) = parameter_groups(net, [], Optim(weight_decay=0.1, decay_all=True))
+    assert len(group["params"]) == 6
+    assert group["weight_decay"] == 0.1
+
+
+def test_cosine_at_chosen_steps() -> None:
+    at = {s: schedule("cosine", s, 100, 0.1, 0.0) for s in (0, 9, 10, 55, 100, 120)}
+    assert at == pytest.approx({0: 1 / 11, 9: 10 / 11, 10: 1, 55: 0.5, 100: 0, 120: 0}, abs=1e-12)
+
+
+def test_cosine_ends_where_it_is_told() -> None:
+    assert schedule("cosine", 50, 100, 0.0, 0.5) == pytest.approx(0.75)
+    assert schedule("cosine", 100, 100, 0.0, 0.5) == pytest.approx(0.5)
+
+
+def test_constant_after_the_warm_up() -> None:
+    assert [schedule("constant", s, 10, 0.2, 0.0) for s in (0, 1, 2, 9)] == pytest.approx(
+        [1 / 3, 2 / 3, 1, 1]
+    )
+
+
+@pytest.mark.parametrize("total", [0, 1, 2])
+def test_schedule_of_very_short_trainings_is_finite(total: int) -> None:
+    assert all(0 <= schedule("cosine", s, total, 1.0, 0.0) <= 1 for s in range(total + 1))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lars", "larc"])
+def test_only_the_predictor_keeps_its_rate(name: str) -> None:
+    net = Net()
+    settings = Optim(name=name, lr=0.01, schedule="cosine", predictor_scale=10, predictor_constant=True)
+    made = create_optimizer(settings, net, [net.head], total_steps=4)
+    optimizer, scheduler = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    assert made["lr_scheduler"]["interval"] == "step"
+    for _ in range(2):
+        net.head(net.body(torch.randn(5, 3))).sum().backward()
+        optimizer.step()
+        scheduler.step()
+    rates = {g["name"]: g["lr"] for g in optimizer.param_groups}
+    assert rates["base"] == pytest.approx(0.005)
+    assert rates["predictor"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (Optim(name="adma"), "unknown optimizer 'adma'; did you mean adam"),
+        (Optim(schedule="cosin"), "unknown schedule 'cosin'; did you mean cosine"),
+        (Optim(lr=0.0), "optim.lr must be above 0"),
+    ],
+)
+def test_mistakes_are_named(settings: Optim, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        create_optimizer(settings, Net(), [], total_steps=4)
+
+
+def test_a_copy_of_larc_steps_like_the_original() -> None:
+    w = weight(3, 4)
+    first = LARC([w], lr=0.01, trust=0.002)
+    step(first, w, 1.0, -2.0)
+    second = copy.deepcopy(first)
+    (again,) = second.param_groups[0]["params"]
+    assert step(first, w, 0.5, 0.5) == step(second, again, 0.5, 0.5)
