@@ -39,7 +39,7 @@ class Loading:
     def compute_threads(self) -> int:
         """Threads that are left for computing without a GPU.
 
-        One more than there are free cores and they wait for each other at every step: a step with two threads beside
-        one busy reader took five times as long as with one.
+        With more threads than free cores they wait for each other inside every operation, which costs far more than
+        the missing thread.
         """
         return max((os.cpu_count() or 1) - self.workers, 1)

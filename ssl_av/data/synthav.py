@@ -39,7 +39,7 @@ RATE = 16_000
 SHAPES = ("disc", "square", "diamond", "ring")
 HARMONICS = 5
 LOWEST_PITCH = 220.0
-"""Hz; the highest harmonic of the highest pitch stays below 6.3 kHz."""
+"""Hz; the highest harmonic of the highest pitch stays below 6.7 kHz."""
 
 Frames = NDArray[np.uint8]
 Wave = NDArray[np.float32]
@@ -117,7 +117,7 @@ def render_sample(seed: int, split: str, index: int) -> tuple[Frames, Wave, int]
 def render_frames(rng: np.random.Generator, contour: Contour) -> Frames:
     """Draw the object gliding or jumping along its axis over a still background: uint8 [T, H, W, 3]."""
     heights = contour(np.arange(round(SECONDS * FPS)) / FPS)
-    grid = (np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE
+    grid = ((np.arange(SIZE) + 0.5) / SIZE).astype(np.float32)
     scene = _background(rng, grid)
 
     shape = str(rng.choice(SHAPES))
@@ -190,13 +190,13 @@ def render_wave(rng: np.random.Generator, contour: Contour) -> Wave:
     """Play the contour as the pitch of a harmonic tone over drones and noise: float32 [samples] in [-1, 1]."""
     seconds = np.arange(round(SECONDS * RATE)) / RATE
     low = LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 0.6)
-    octaves = rng.uniform(1.4, 1.9)
+    octaves = rng.uniform(1.1, 2.0)
     wave = _tone(rng, low * 2.0 ** (octaves * contour(seconds))) * _swell(rng, seconds)
     for _ in range(int(rng.integers(0, 2))):
         drone = np.full(len(seconds), LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 2.5))
         wave += _decibel(rng, -20.0, -8.0) * _tone(rng, drone) * _swell(rng, seconds)
     wave += _decibel(rng, -22.0, -8.0) * _noise(rng, len(seconds)) * _swell(rng, seconds)
-    return np.clip(_decibel(rng, -26.0, -14.0) * wave, -1.0, 1.0).astype(np.float32)
+    return np.clip(_decibel(rng, -40.0, -12.0) * wave, -1.0, 1.0).astype(np.float32)
 
 
 def _decibel(rng: np.random.Generator, low: float, high: float) -> float:
@@ -219,7 +219,7 @@ def _tone(rng: np.random.Generator, pitch: Floats) -> Floats:
 
 def _swell(rng: np.random.Generator, seconds: Floats) -> Floats:
     """A loudness in [0.2, 1] that comes and goes at a pace of its own, so that loudness does not tell rhythm."""
-    depth, pace, start = rng.uniform(0.0, 0.7), rng.uniform(1.0, 8.0), rng.uniform()
+    depth, pace, start = rng.uniform(0.0, 0.8), rng.uniform(1.0, 8.0), rng.uniform()
     return 1.0 - depth * (0.5 + 0.5 * np.sin(2.0 * np.pi * (pace * seconds + start)))
 
 

@@ -36,6 +36,8 @@ class AVID(Method):
         momentum: weight of the old memory (§3.3: 0.5).
         dim: size of the embedding.
         hidden: width of the two hidden layers of the projection.
+        head_norm: batch norm after the hidden layers of the projection. The paper has none; without it the embeddings
+            of a small network stay nearly equal for the first thousands of steps, so small suites turn it on.
         margin: video lies within this many seconds of the sound (§5: 0.5).
         num_samples: N, rows of the memory bank: the size of the training set.
     """
@@ -52,6 +54,7 @@ class AVID(Method):
         momentum: float = 0.5,
         dim: int = 128,
         hidden: int = 512,
+        head_norm: bool = False,
         margin: float = 0.5,
         inputs: Inputs = Inputs(frames=8, fps=16, size=224, audio_seconds=2.0, front_end="avid"),
         networks: Networks = Networks(video="r2plus1d_18", audio="conv9_audio"),
@@ -61,7 +64,7 @@ class AVID(Method):
     ) -> None:
         super().__init__(
             inputs, networks, optim, mode=mode, negatives=negatives, temperature=temperature,
-            momentum=momentum, dim=dim, hidden=hidden, margin=margin, num_samples=num_samples, **settings,
+            momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin, num_samples=num_samples, **settings,
         )  # fmt: skip
         check_choice("mode", mode, ("cross", "self", "joint"))
         check_positive(negatives=negatives, temperature=temperature)
@@ -75,7 +78,7 @@ class AVID(Method):
         )
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.projectors = torch.nn.ModuleDict(
-            {m: MLP(self.net(m).num_features, (hidden, hidden), dim, norm=False) for m in self.backbones}
+            {m: MLP(self.net(m).num_features, (hidden, hidden), dim, norm=head_norm) for m in self.backbones}
         )
         self.bank = MemoryBank(num_samples, dim, momentum)
         # Z̄ of eq. 1: estimated in the first iteration, constant thereafter (§3.3); 0 = not yet.

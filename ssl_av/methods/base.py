@@ -78,12 +78,12 @@ class Method(pl.LightningModule):
     def clip(self, augment: str = "none", **kw: Any) -> VideoView:
         """A video view of the common length and size."""
         i = self.inputs
-        return VideoView(i.frames, i.fps, i.size, augment, **kw)
+        return VideoView(i.frames, i.fps, i.size, i.augment or augment, **kw)
 
     def sound(self, augment: str = "none", seconds: float | None = None, **kw: Any) -> AudioView:
         """An audio view at the front end's rate, of the common length unless ``seconds`` says otherwise."""
         length = self.inputs.audio_seconds if seconds is None else seconds
-        return AudioView(length, int(self.front_end.sample_rate), augment, **kw)
+        return AudioView(length, int(self.front_end.sample_rate), self.inputs.augment or augment, **kw)
 
     # -- what a paper writes -----------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class CMA(AVID):
         momentum: float = 0.5,
         dim: int = 128,
         hidden: int = 512,
+        head_norm: bool = False,
         margin: float = 0.5,
         inputs: Inputs = Inputs(frames=8, fps=16, size=224, audio_seconds=2.0, front_end="avid"),
         networks: Networks = Networks(video="r2plus1d_18", audio="conv9_audio"),
@@ -56,7 +57,7 @@ class CMA(AVID):
         num_samples: int = 1024,
     ) -> None:
         super().__init__(
-            negatives=negatives, temperature=temperature, momentum=momentum, dim=dim, hidden=hidden, margin=margin,
+            negatives=negatives, temperature=temperature, momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin,
             inputs=inputs, networks=networks, optim=optim, num_samples=num_samples,
             avid_share=avid_share, positives=positives, weight=weight, kind=kind, renew_epochs=renew_epochs,
         )  # fmt: skip

@@ -26,6 +26,8 @@ class Inputs:
         audio_seconds: length of the sound.
         front_end: spectrogram, a name of `ssl_av.transforms.spectrogram`.
         crop_area: (low, high) share of the frame that a random crop covers; null keeps the paper's.
+        augment: one augmentation for the views of every method (a name of `ssl_av.transforms.AUGMENTS`), so that a
+            comparison is between methods alone; null gives each method its paper's.
     """
 
     frames: int = 8
@@ -34,6 +36,7 @@ class Inputs:
     audio_seconds: float = 2.0
     front_end: str = "avid"
     crop_area: tuple[float, float] | None = None
+    augment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import multiprocessing
 import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,6 @@ from ssl_av.cache import cache_dir
 from ssl_av.data import synthav
 from ssl_av.data.manifest import Row
 from ssl_av.errors import UserError
-
-CHUNK = 8
-"""Samples per task of a worker: enough to hide the hand-over, few enough to stop soon."""
 
 Job = tuple[str, int, str, int]
 """Path, seed, split, index: what `synthav.render_file` wants."""
@@ -101,10 +99,23 @@ def _cores() -> int:
 
 
 def _render(jobs: Sequence[Job], workers: int) -> None:
-    """Render the jobs with a progress bar, one task of a worker after the other."""
-    chunks = [jobs[i : i + CHUNK] for i in range(0, len(jobs), CHUNK)]
-    workers = min(workers, len(chunks))
-    done = map(_render_chunk, chunks) if workers == 1 else _in_processes(chunks, workers)
-    with contextlib.closing(_one_by_one(done)) as finished:
-        for _ in track(finished, f"rendering synthav ({len(jobs)} samples, once)", total=len(jobs)):
-            pass
+    """Render the jobs in processes of their own, with a progress bar."""
+    title = f"rendering synthav ({len(jobs)} samples, once)"
+    workers = min(workers, len(jobs))
+    if workers == 1:
+        for path, seed, split, index in track(jobs, title):
+            synthav.render_file(Path(path), seed, split, index)
+        return
+    # Spawned, not forked: whoever calls may have threads.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        pending = [
+            pool.submit(synthav.render_file, Path(path), seed, split, index)
+            for path, seed, split, index in jobs
+        ]
+        for done in track(as_completed(pending), title, total=len(jobs)):
+            done.result()
+    except BaseException:
+        pool.shutdown(cancel_futures=True)  # what was rendered stays and is not rendered again
+        raise
+    pool.shutdown()

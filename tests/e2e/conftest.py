@@ -1,0 +1,62 @@
+"""The command line as a user runs it, and data small enough for it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+#: makes a bench or a fit of seconds
+SMALL = [
+    "--data.train", "16", "--data.val", "8", "--data.test", "8", "--data.batch_size", "8",
+    "--evaluation.clips", "1", "--evaluation.probes", "1",
+]  # fmt: skip
+SMALL_FIT = [
+    *SMALL, "--method.inputs.size", "32", "--method.networks.video_args.width", "4",
+    "--method.networks.audio_args.width", "4", "--budget", "steps=2",
+]  # fmt: skip
+SMALL_BENCH = [
+    *SMALL, "--inputs.size", "32", "--networks.video_args.width", "4", "--networks.audio_args.width", "4",
+    "--budget", "steps=2",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests of the command line: synthav is rendered once."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def ssl_av(tmp_path: Path, cache: Path) -> Run:
+    """``ssl_av("fit", "--method", "avid")`` in an empty folder far away from the repository."""
+
+    def run(*words: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "ssl_av", *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200", "WANDB_MODE": "offline"},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture
+def small_fit() -> list[str]:
+    """Options that make a fit one of seconds."""
+    return SMALL_FIT
+
+
+@pytest.fixture
+def small_bench() -> list[str]:
+    """Options that make a bench one of seconds."""
+    return SMALL_BENCH
