@@ -211,16 +211,14 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     results, skipped = measure(
         Towers(method), AVDataModule(usable, config.loading, config.seed), config, None
     )
-    record = {
+    record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
-        "data": describe(usable, config), "results": results,
-        "skipped": [{"path": s.path, "reason": s.reason} for s in usable.skipped]
-        + [{"path": p, "reason": r} for p, r in skipped.items()],
+        "data": describe(usable, config, skipped), "results": results,
     }  # fmt: skip
     out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
     out.mkdir(parents=True, exist_ok=True)
     write_json(record, out / "evaluation.json")
-    _say_results(record | {"data": record["data"] | {"skipped": record["skipped"]}}, console)
+    _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
     return 0
 

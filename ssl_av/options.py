@@ -105,7 +105,7 @@ def check_names(
             raise unknown("option", f"--{group}.{name}", [f"--{group}.{n}" for n in known])
         default = parameters[name].default
         if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
-            inner = inspect.signature(type(default)).parameters  # type: ignore[arg-type]
+            inner = inspect.signature(type(default)).parameters
             check_names(f"{group}.{name}", inner, value)
 
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -138,9 +139,7 @@ def execute(
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},
-        "data": describe(usable, config)
-        | {"skipped": [{"path": s.path, "reason": s.reason} for s in usable.skipped]}
-        | {"batch_size": data.batch_size},
+        "data": describe(usable, config, skipped) | {"batch_size": data.batch_size},
         "results": results,
         "collapse": collapse.measure(),
         "curves": {"loss": accounting.losses, **probe.curves},
@@ -150,7 +149,6 @@ def execute(
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
-    record["data"]["skipped"] += [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
     write_record(record, out)
     return record
 
@@ -178,8 +176,8 @@ def evaluate(
     return results, skipped
 
 
-def describe(manifest: Manifest, config: RunConfig) -> dict[str, Any]:
-    """The data's part of a record."""
+def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> dict[str, Any]:
+    """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
     return {
@@ -189,6 +187,8 @@ def describe(manifest: Manifest, config: RunConfig) -> dict[str, Any]:
         "classes": classes,
         "chance": 1 / classes if classes else None,
         "reader": config.loading.reader,
+        "skipped": [asdict(s) for s in manifest.skipped]
+        + [{"path": p, "reason": r} for p, r in sorted(skipped.items())],
     }
 
 

@@ -173,7 +173,7 @@ class AVDataModule(LightningDataModule):
         return DataLoader(
             data,
             batch_size=batch_size,
-            sampler=sampler,  # type: ignore[arg-type]  # the dataset takes (epoch, index)
+            sampler=sampler,
             num_workers=workers,
             collate_fn=collate,
             drop_last=drop_last,

@@ -57,7 +57,7 @@ class Method(pl.LightningModule):
         """A new video backbone."""
         net = create_backbone(self.networks.video, **self.networks.video_args)
         # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
-        return net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload,no-any-return]
+        return net.to(memory_format=torch.channels_last_3d)
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
