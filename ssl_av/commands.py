@@ -105,12 +105,14 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
         raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`)")
     _known_methods([method])
     from ssl_av.methods import method_class
+    from ssl_av.options import check
 
     if not method_class(method).trains:
         raise UserError(
             f"'{method}' is an untrained reference: `ssl-av bench` measures it, there is nothing to fit"
         )
     own = {k: v for k, v in given.get("method", {}).items() if k != "name"}
+    own = check("method", method_class(method), own, skip=("num_samples", "num_classes"))
     data = dict(given.get("data", {}))
     budget = args.budget or file.get("budget")
     overrides: Dotted = {"methods": {method: own}}

@@ -85,7 +85,7 @@ def execute(
         settings: dict[str, Any] = {
             "max_steps": steps,
             "logger": loggers(config, out),
-            "log_every_n_steps": 10,
+            "log_every_n_steps": max(min(10, steps // 4), 1),
             "enable_progress_bar": bool(callbacks),
             "enable_model_summary": False,
             **config.trainer,
@@ -194,6 +194,9 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
 
 def loggers(config: RunConfig, out: Path) -> list[Logger]:
     """metrics.csv always; W&B when asked, offline without an account."""
+    before = out / "metrics.csv"
+    if before.is_file():  # a resumed run: the logger would begin the file anew
+        before.rename(out / f"metrics.{len(list(out.glob('metrics*.csv')))}.csv")
     found: list[Logger] = [CSVLogger(out, name=None, version="")]
     if config.wandb != "off":
         found.append(

@@ -37,7 +37,7 @@ class AVID(Method):
         dim: size of the embedding.
         hidden: width of the two hidden layers of the projection.
         head_norm: batch norm after the hidden layers of the projection. The paper has none; without it the embeddings
-            of a small network stay nearly equal for the first thousands of steps, so small suites turn it on.
+            of a small network stay nearly equal over the few hundred steps of a small suite, which turns it on.
         margin: video lies within this many seconds of the sound (§5: 0.5).
         num_samples: N, rows of the memory bank: the size of the training set.
     """
@@ -60,11 +60,10 @@ class AVID(Method):
         networks: Networks = Networks(video="r2plus1d_18", audio="conv9_audio"),
         optim: Optim = Optim(name="adam", lr=2e-4, weight_decay=1e-5, decay_all=True),
         num_samples: int = 1024,
-        **settings: object,  # of a subclass, only to be stored
     ) -> None:
         super().__init__(
             inputs, networks, optim, mode=mode, negatives=negatives, temperature=temperature,
-            momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin, num_samples=num_samples, **settings,
+            momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin, num_samples=num_samples,
         )  # fmt: skip
         check_choice("mode", mode, ("cross", "self", "joint"))
         check_positive(negatives=negatives, temperature=temperature)

@@ -57,10 +57,15 @@ class CMA(AVID):
         num_samples: int = 1024,
     ) -> None:
         super().__init__(
-            negatives=negatives, temperature=temperature, momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin,
-            inputs=inputs, networks=networks, optim=optim, num_samples=num_samples,
-            avid_share=avid_share, positives=positives, weight=weight, kind=kind, renew_epochs=renew_epochs,
+            negatives=negatives, temperature=temperature, momentum=momentum, dim=dim, hidden=hidden,
+            head_norm=head_norm, margin=margin, inputs=inputs, networks=networks, optim=optim,
+            num_samples=num_samples,
         )  # fmt: skip
+        del self.settings["mode"]  # always cross
+        self.settings |= {
+            "avid_share": avid_share, "positives": positives, "weight": weight, "kind": kind,
+            "renew_epochs": renew_epochs,
+        }  # fmt: skip
         check_choice("kind", kind, ("agreement", "video", "audio", "either"))
         if not 0 <= avid_share < 1:
             raise UserError(f"avid_share must lie in [0, 1), got {avid_share}")
@@ -69,7 +74,6 @@ class CMA(AVID):
                 f"positives={positives} does not fit {num_samples} training samples: each sample needs that many "
                 "others and at least one negative; lower --method.positives"
             )
-        del self.settings["mode"]
         self.positives, self.weight, self.kind = positives, weight, kind
         self.avid_share, self.renew_epochs = avid_share, renew_epochs
         # P_i of eq. 7; -1 = still in the AVID stage.
