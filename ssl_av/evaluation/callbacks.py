@@ -42,9 +42,11 @@ class OnlineProbe(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Probes after each ``1 / times`` of the steps."""
+        if not self.times:
+            return
         total, step = int(trainer.estimated_stepping_batches), trainer.global_step
         every = max(total // self.times, 1)
-        if self.times and step and step % every == 0 and trainer.is_global_zero:
+        if step and step % every == 0 and trainer.is_global_zero:
             self.probe(trainer, pl_module)
 
     def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

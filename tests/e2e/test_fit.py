@@ -60,7 +60,8 @@ def test_fit_reads_a_config_and_options_win(ssl_av, small_fit, tmp_path: Path):
     file = tmp_path / "mine.yaml"
     file.write_text("method: {name: avid, dim: 24, negatives: 5}\nseed: 3\ntrainer: {max_epochs: 1}\n")
     words = [w for w in small_fit if w not in ("--budget", "steps=2")]
-    done = ssl_av("fit", "--config", file, "--method.dim", "12", "--out", tmp_path / "run", *words)
+    never = ["--evaluation.probes", "0"]
+    done = ssl_av("fit", "--config", file, "--method.dim", "12", "--out", tmp_path / "run", *words, *never)
     assert done.returncode == 0, done.stderr
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (config["method"]["dim"], config["method"]["negatives"], config["seed"]) == (12, 5, 3)
