@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ssl_av import __version__
 from ssl_av.errors import UserError, unknown
+from ssl_av.parser import Parser
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
@@ -30,37 +30,6 @@ settings, written --group.name VALUE:
   --networks.*    every method's backbones: --networks.video r2plus1d_18
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
 {DATA_AND_TRAINER}"""
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors are one line, with the nearest names, and exit code 2."""
-
-    def __init__(self, *args: Any, **kw: Any) -> None:
-        kw.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        kw["allow_abbrev"] = False
-        super().__init__(*args, **kw)
-
-    def error(self, message: str) -> NoReturn:
-        """Raises instead of printing the usage."""
-        if "invalid choice" in message:
-            given = message.split("invalid choice: '")[-1].split("'")[0]
-            action = next((a for a in self._actions if message.startswith(f"argument {_label(a)}:")), None)
-            if action is not None and action.choices:
-                raise unknown(
-                    str(action.metavar or "command").lower(),
-                    given,
-                    list(action.choices),
-                    hint="ssl-av --help",
-                )
-        raise UserError(f"{message} (see `{self.prog} --help`)")
-
-    def options(self) -> list[str]:
-        """All long options."""
-        return [o for a in self._actions for o in a.option_strings if o.startswith("--")]
-
-
-def _label(action: argparse.Action) -> str:
-    return "/".join(action.option_strings) or str(action.metavar or action.dest)
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -118,6 +87,13 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
     ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
 
+    sub.add_parser(
+        "data",
+        help="list, prepare, check and look at data sets",
+        description="Work with data sets.",
+        add_help=False,
+    )
+
     report = sub.add_parser(
         "report", help="write a suite's report again", description="Write a suite's report again."
     )
@@ -133,6 +109,10 @@ def run(argv: Sequence[str]) -> int:
     """Runs a command line; returns the exit code. Raises `UserError` for the user's mistakes."""
     from ssl_av import commands
 
+    if argv and argv[0] == "data":
+        from ssl_av.data.tools import run_tool
+
+        return run_tool(argv[1:])
     top, parsers = build_parser()
     if not argv:
         top.print_help()

@@ -15,6 +15,7 @@ class Row:
         split: ``train``, ``val``, ``test``, or empty: to be drawn.
         start: seconds into the file.
         end: seconds into the file, None for its end.
+        labels: numbers of all classes, where a sample may have several (AudioSet); ``label`` is then -1.
     """
 
     path: str
@@ -22,6 +23,7 @@ class Row:
     split: str = ""
     start: float = 0.0
     end: float | None = None
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

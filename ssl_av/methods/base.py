@@ -61,7 +61,8 @@ class Method(pl.LightningModule):
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
-        return create_backbone(self.networks.audio, **self.networks.audio_args)
+        net = create_backbone(self.networks.audio, **self.networks.audio_args)
+        return net.to(memory_format=torch.channels_last)
 
     def declare(self, views: Mapping[str, View]) -> None:
         """Sets the views and builds their transforms."""

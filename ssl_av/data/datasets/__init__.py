@@ -11,7 +11,7 @@ import dataclasses
 import difflib
 import importlib
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ssl_av.data.manifest import Row
 from ssl_av.discovery import first_lines
@@ -21,11 +21,19 @@ from ssl_av.errors import UserError, unknown
 class Dataset(Protocol):
     """What lists samples: files, labels and splits as they lie on a disk.
 
+    A row whose file is not there is listed all the same: `prepare` counts what has decayed against the official list.
+
     Attributes:
         root: the folder that the samples' paths are relative to.
+        label_type: ``single``, ``multi`` (`Row.labels`) or ``none``.
+        modalities: what a whole sample has.
+        folds: number of its official splits or folds (1 where there is one division only).
     """
 
     root: Path
+    label_type: ClassVar[str] = "single"
+    modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
+    folds: ClassVar[int] = 1
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Every sample, and the names of the classes (empty without labels).

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ssl_av.data.manifest import Row
 from ssl_av.data.splits import split_name
@@ -28,6 +29,10 @@ class CsvDataset:
         path: column with the paths; by default the first of path, file, filename, video … that is there.
         split: column with train, val or test; by default ``split``, if it is there.
     """
+
+    label_type: ClassVar[str] = "single"
+    modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
+    folds: ClassVar[int] = 1
 
     file: Path
     root: Path = None  # type: ignore[assignment]  # becomes a Path below

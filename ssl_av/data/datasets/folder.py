@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from ssl_av.data.manifest import Row
 from ssl_av.data.splits import split_name
@@ -59,6 +60,10 @@ class FolderDataset:
     Attributes:
         root: the folder.
     """
+
+    label_type: ClassVar[str] = "single"
+    modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
+    folds: ClassVar[int] = 1
 
     root: Path
 

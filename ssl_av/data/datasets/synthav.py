@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from rich.progress import track
 
@@ -35,6 +36,10 @@ class SynthavDataset:
         test: the same of the test split.
         workers: processes that render; by default one for each core this process may use.
     """
+
+    label_type: ClassVar[str] = "single"
+    modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
+    folds: ClassVar[int] = 1
 
     root: Path = None  # type: ignore[assignment]  # becomes a Path below
     seed: int = 0
