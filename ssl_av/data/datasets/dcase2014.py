@@ -25,9 +25,10 @@ PARTS = {"scenes_stereo": "train", "scenes_stereo_testset": "test"}
 class Dcase2014Dataset:
     """The scenes of the first DCASE challenge (Stowell et al. 2015), which papers call DCASE or DCASE 2014.
 
-    The division is the papers' (SoundNet, L3-Net, AVTS, AVID, CrissCross): the development set trains, the test set
-    tests. There is no official validation split: it is drawn from the development set by a hash of the paths. The
-    names of the files are the labels; there are no lists, so that files that are missing cannot be named.
+    The division is that of CrissCross's official code: the development set trains, the test set tests. (The challenge
+    itself cross-validated on the test set, which was secret.) There is no official validation split: it is drawn from
+    the development set by a hash of the paths. The names of the files are the labels; there are no lists, so that
+    files that are missing cannot be named.
 
     Attributes:
         root: the folder that the two archives were unpacked in, at any depth.

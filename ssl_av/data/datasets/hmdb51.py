@@ -1,4 +1,4 @@
-"""HMDB51: 6,766 clips of 51 actions, three official splits of 70 + 30 a class; most clips without sound."""
+"""HMDB51: 6,766 clips of 51 actions, three official splits of 70 + 30 a class."""
 
 from __future__ import annotations
 
