@@ -177,6 +177,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.checkpoint import load_method
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
     from ssl_av.data.datamodule import AVDataModule
+    from ssl_av.data.datasets import dataset_class
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.evaluation.features import Towers
     from ssl_av.evaluation.protocols import check_protocols
@@ -208,11 +209,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         seed=config.seed if args.seed is None else args.seed,
     )
     console = Console()
+    have = dataset_class(config.data["name"]).modalities
+    towers = Towers(method, have)
+    if not towers.modalities:
+        raise UserError(
+            f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
+            f"{' and '.join(method.backbones)} only"
+        )
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
-    usable = restrict(manifest, tuple(method.backbones), config.data["name"])
-    results, skipped = measure(
-        Towers(method), AVDataModule(usable, config.loading, config.seed), config, None
-    )
+    usable = restrict(manifest, towers.modalities, config.data["name"])
+    results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, None)
     record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(usable, config, skipped), "results": results,
