@@ -81,7 +81,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         overrides["seeds"] = _whole_numbers("--seeds", args.seeds)
     if args.wandb:
         overrides["wandb"] = args.wandb
-    suite = _suite(args.suite, args.data, dotted.get("data", {}), overrides)
+    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     from rich.console import Console
 
@@ -122,7 +122,7 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     if budget:
         overrides["budget"] = budget
     overrides["wandb"] = args.wandb or file.get("wandb", "off")
-    suite = _suite(args.suite, args.data or data.pop("name", None), data, overrides)
+    suite = resolve_suite(args.suite, args.data or data.pop("name", None), data, overrides)
     seed = args.seed if args.seed is not None else int(file.get("seed", 0))
     config = suite.run_config(method, seed)
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
@@ -194,7 +194,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     if beside.is_file():
         config = RunConfig.from_dict(load_yaml(beside))
     else:
-        config = _suite("tiny", None, {}, {}).run_config(method.name, 0)
+        config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
     data = _data(config.data, args.data, dotted.get("data", {}))
     settings = merge(
         dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
@@ -254,7 +254,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             console.print(f"  {s['path']}: {s['reason']}", markup=False)
 
 
-def _suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
+def resolve_suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
     """A suite with what the command line changes, every name and type checked."""
     import pytorch_lightning as pl
 

@@ -83,8 +83,10 @@ class Method(pl.LightningModule):
 
     def sound(self, augment: str = "none", seconds: float | None = None, **kw: Any) -> AudioView:
         """An audio view at the front end's rate, of the common length unless ``seconds`` says otherwise."""
+        augment = self.inputs.augment or augment
         length = self.inputs.audio_seconds if seconds is None else seconds
-        return AudioView(length, int(self.front_end.sample_rate), self.inputs.augment or augment, **kw)
+        length *= audio_augment(augment).reach  # more, where the augmentation rescales time
+        return AudioView(length, int(self.front_end.sample_rate), augment, **kw)
 
     # -- what a paper writes -----------------------------------------------------------------------------------
 
