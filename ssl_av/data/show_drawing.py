@@ -32,7 +32,7 @@ class _Page:
 
     def __init__(self, height: float) -> None:
         self.height = height
-        self.figure = Figure(figsize=(WIDTH, height), dpi=130, facecolor=LIGHT.paper)
+        self.figure = Figure(figsize=(WIDTH, height), facecolor=LIGHT.paper)
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         box = (left / WIDTH, 1 - (top + height) / self.height, width / WIDTH, height / self.height)
@@ -164,7 +164,8 @@ def _sound(
     page: _Page, before: float, after: float, top: float, shown: Sound, window: Window, colour: str
 ) -> None:
     """The waveform over the spectrogram as read; the augmented spectrogram."""
-    low, high = np.percentile(shown.before, [1, 99.7])
+    alive = shown.before[:, np.ptp(shown.before, axis=0) > 0]  # an empty filter's floor would fade the rest
+    low, high = np.percentile(alive if alive.size else shown.before, [1, 99.7])
     wave = page.axes(before, top, STRIP, 0.3)
     _envelope(wave, shown.wave, colour)
     frames, bins = shown.after.shape

@@ -136,12 +136,18 @@ class VideoTransform(nn.Module):
             operations = [(operation, amount) for operation, amount, most in every if most]
             order = draw.orders(n, len(operations))
         clip_each = not a.additive and not a.jitter_normalised
-        for turn in order.T:
-            for k, (operation, amount) in enumerate(operations):
-                x = _some(x, wanted & (turn == k), operation, amount)
-            if clip_each:
-                x.clamp_(0, 1)
-        return x.clamp_(0, 1) if a.additive else x
+        if a.jitter_normalised:  # without hue and clipping the operations can be swapped: one order will do
+            order = torch.arange(len(operations)).expand(n, -1)
+
+        def jitter(clips: Tensor, rows: Tensor) -> Tensor:
+            for turn in order[rows].T:
+                for k, (operation, amount) in enumerate(operations):
+                    clips = _some(clips, turn == k, operation, amount[rows])
+                if clip_each:
+                    clips.clamp_(0, 1)
+            return clips.clamp_(0, 1) if a.additive else clips
+
+        return _some(x, wanted, jitter, torch.arange(n))
 
     def _texture(self, x: Tensor, draw: Draw) -> Tensor:
         """Everything after colour jitter, on the clips that are drawn for it."""

@@ -16,7 +16,7 @@ from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.show import Frames, Sound, look
 from ssl_av.errors import UserError
 
-FEW = {"train": 24, "val": 8, "test": 8, "workers": 1, "num_workers": 0}
+FEW = {"train": 18, "val": 1, "test": 1, "workers": 1, "num_workers": 0}
 WORDS = [word for name, value in FEW.items() for word in (f"--{name}", str(value))]
 
 
@@ -119,6 +119,7 @@ def test_options_reach_the_method_and_the_same_seed_gives_the_same_picture(
         (["--method", "brave", "--data", "folder"], "root"),
         (["--method", "brave", "--samples", "0"], "--samples 0: give 1 to 12"),
         (["--method", "brave", "--seed", "-1"], "--seed -1"),
+        (["--method", "brave", "--dpi", "9"], "--dpi 9: give 30 to 600"),
         (["--method", "brave", "--out", "views.jpg"], "ends in .png"),
         (["--method", "brave", "--out", "no/such/folder/views.png"], "no folder no/such/folder"),
         (["--method", "brave", "--method.inputs.sise", "3"], "method.inputs.siz"),

@@ -28,6 +28,9 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--samples", type=int, default=4, help=f"how many, 1 to {MOST} (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the samples, the times and the augmentation")
+    parser.add_argument(
+        "--dpi", type=int, default=130, help="pixels an inch; the page is 13 wide (default: 130)"
+    )
     parser.add_argument("--out", metavar="FILE", default="views.png", help="the picture (default: views.png)")
 
 
@@ -39,6 +42,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UserError(f"--samples {args.samples}: give 1 to {MOST}")
     if args.seed < 0:
         raise UserError(f"--seed {args.seed}: must not be negative")
+    if not 30 <= args.dpi <= 600:
+        raise UserError(f"--dpi {args.dpi}: give 30 to 600")
     out = Path(args.out)
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
@@ -65,7 +70,9 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         f"--data.{w[2:]}" if w.startswith("--") and len(w) > 2 and "." not in w.split("=")[0] else w
         for w in rest
     ]
-    given = parse_dotted(words, ("method", "data"), ["--method", "--data", "--suite", "--samples", "--out"])
+    given = parse_dotted(
+        words, ("method", "data"), ["--method", "--data", "--suite", "--samples", "--dpi", "--out"]
+    )
     own = check("method", method, given.get("method", {}), skip=("num_samples", "num_classes"))
     suite = resolve_suite(args.suite, args.data, given.get("data", {}), {"methods": {args.method: own}})
     config = suite.run_config(args.method, args.seed)
@@ -79,7 +86,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     for skip in skipped:
         print(f"skipped {skip.path}: {skip.reason}")
     try:
-        draw(args.method, config.data["name"], args.seed, seen).savefig(out)
+        draw(args.method, config.data["name"], args.seed, seen).savefig(out, dpi=args.dpi)
     except OSError as e:
         raise UserError(f"--out {out}: cannot be written ({e.strerror})") from None
     print(f"{len(seen)} samples of {config.data['name']} as {args.method} sees them: {out}")
