@@ -177,6 +177,18 @@ def test_failures_are_counted_and_named(tmp_path: Path):
     assert not flow_path(folder, root, str(root / "b.mp4")).exists()
 
 
+@pytest.mark.usefixtures("_opencv")
+def test_real_files_turned_and_not_starting_at_zero(shared: Path, tmp_path: Path):
+    root = shared / "clips" / "original"
+    names = ("video_0.mov", "video_90.mov", "test_non_zero_start.mp4")
+    manifest = listed(root, *(Row(name, 0, "train") for name in names))
+    assert make_flow(manifest, tmp_path, SETTINGS).made == 3
+    shapes = [read(tmp_path, root, name, [0.0]).shape for name in names]
+    assert shapes[0] == (1, 32, 57, 2)
+    assert shapes[1] == (1, 57, 32, 2)
+    assert shapes[2] == (1, 32, 57, 2)
+
+
 def test_settings_that_cannot_work():
     for wrong in ({"fps": 0}, {"fps": 61}, {"size": 8}, {"clip": 0}, {"clip": float("inf")}):
         with pytest.raises(UserError, match=next(iter(wrong))):

@@ -39,4 +39,4 @@ def test_brave_trains_on_flow_that_was_made_before(ssl_av, small_fit, tmp_path: 
 
     wrong = ssl_av("fit", *BRAVE, "--method.sync", "centre", "--out", tmp_path / "wrong", *small_fit)
     assert wrong.returncode == 2
-    assert "center" in wrong.stderr
+    assert "unknown --method.sync 'centre'; did you mean center?" in wrong.stderr
