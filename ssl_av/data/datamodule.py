@@ -13,10 +13,11 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ssl_av.data.flow import FlowStore, read_views
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
-from ssl_av.data.views import AudioView, Spaced, VideoView, Views, draw_starts
+from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.errors import UserError
 
 Batch = dict[str, Any]
@@ -35,6 +36,7 @@ class ClipDataset(Dataset[Batch]):
         self.loading = loading
         self.seed = seed
         self._reader: Reader | None = None
+        self._flow = FlowStore.serving(views, loading.flow, manifest.root)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -44,27 +46,33 @@ class ClipDataset(Dataset[Batch]):
         sample = self.manifest[index]
         rng = np.random.default_rng([self.seed, epoch, index])
         windows = draw_starts(self.views, sample.duration, rng)
-        video, audio = [], []
+        video, audio, flow = [], [], {}
         for name, view in self.views.items():
             if isinstance(view, VideoView):
                 video.append(
                     view.request(windows[name], sample.start, sample.duration, self.loading.decode_size)
                 )
+            elif isinstance(view, FlowView):
+                flow[name] = view.request(
+                    windows[name], sample.start, sample.duration, self.loading.decode_size
+                )
             else:
                 audio.append(view.requests(windows[name], sample.start, sample.duration))
         if self._reader is None:  # one per worker process
             self._reader = create_reader(self.loading.reader)
+        item: Batch = {"index": index, "label": sample.label}
         try:
+            if self._flow is not None:
+                item |= read_views(self._flow, sample.path, flow, sample.aspect)
             frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
         except MediaError as e:
             return Skip(os.path.relpath(sample.path, self.manifest.root), str(e))
-        item: Batch = {"index": index, "label": sample.label}
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
             if isinstance(view, VideoView):
                 item[name] = torch.from_numpy(next(clips)).permute(3, 0, 1, 2)
                 item[f"{name}.aspect"] = sample.aspect
-            else:
+            elif isinstance(view, AudioView):
                 wave = np.concatenate([next(pieces) for _ in next(sounds)])
                 item[name] = torch.from_numpy(wave[: view.samples])
         return item

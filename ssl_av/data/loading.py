@@ -17,12 +17,14 @@ class Loading:
         num_workers: reading processes; -1 is half of the machine's cores, at least one.
         reader: media backend, ``pyav`` or ``decord``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
+        flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
     """
 
     batch_size: int = 32
     num_workers: int = -1
     reader: str = "pyav"
     decode_size: int = 128
+    flow: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:

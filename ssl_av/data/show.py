@@ -14,7 +14,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import ClipDataset, collate
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.prepare import restrict
-from ssl_av.data.views import VideoView, View, Window, draw_starts, modalities
+from ssl_av.data.views import FlowView, VideoView, View, Window, draw_starts, modalities
 from ssl_av.errors import UserError
 from ssl_av.methods.base import Batch, Method
 from ssl_av.transforms import AudioTransform, VideoTransform
@@ -93,6 +93,8 @@ def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen],
     if len(train) == 0:
         raise UserError(f"the training split of '{config.data['name']}' has no sample that can be used")
     method = build_method(config, usable)
+    if any(isinstance(view, FlowView) for view in method.views.values()):
+        raise UserError("show: optical flow is not drawn; leave flow out of the method's views")
     data = ClipDataset(train, method.views, config.loading, config.seed)
     items, rows, skipped = [], [], []
     for row in np.random.default_rng(config.seed).permutation(len(train)).tolist():

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ssl_av.bench.style import LIGHT, OKABE_ITO
 from ssl_av.data.show import Frames, Seen, Sound
-from ssl_av.data.views import VideoView, View, Window
+from ssl_av.data.views import AudioView, VideoView, View, Window
 from ssl_av.transforms import AUDIO_AUGMENTS, AUGMENTS
 
 Array = NDArray[Any]
@@ -105,6 +105,7 @@ def _described(view: View) -> str:
     if isinstance(view, VideoView):
         size = f"{view.size} × {view.size} px"
         return f"{view.frames} frames at {view.fps:g}/s\n{view.seconds:.2f} s, {size}\n{words}"
+    assert isinstance(view, AudioView)  # `look` refuses the third kind
     return f"{view.seconds:.2f} s at {view.rate / 1000:g} kHz\n{words}"
 
 
