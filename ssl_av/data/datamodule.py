@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
+from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, Spaced, VideoView, Views, draw_starts
 from ssl_av.errors import UserError
 
@@ -30,6 +31,7 @@ class ClipDataset(Dataset[Batch]):
     """
 
     def __init__(self, manifest: Manifest, views: Views, loading: Loading, seed: int = 0) -> None:
+        check_views(manifest.root, views, loading.decode_size)
         self.manifest = manifest
         self.views = dict(views)
         self.loading = loading
