@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     from pathlib import Path
 
     from ssl_av.data.loading import Loading
+    from ssl_av.data.media import create_reader
     from ssl_av.data.pack import Pack
     from ssl_av.data.pack.build import build_pack
     from ssl_av.data.prepare import prepare_manifest
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     workers = args.workers or os.cpu_count() or 1
     how = {k: getattr(args, k) for k in ("reader", "form", "size", "shape", "fps", "rate", "per_shard")}
     Pack(args.name, "", 0, **how)  # what is wrong in it is said before the files are opened
+    create_reader(args.reader)
     manifest = prepare_manifest(args.name, given, Loading(reader=args.reader, num_workers=workers))
     pack = Pack(args.name, manifest.hash, len(manifest), **how)
     out = Path(args.out).expanduser()
