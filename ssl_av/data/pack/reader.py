@@ -24,7 +24,7 @@ from ssl_av.data.media import (
 )
 from ssl_av.data.media.container import SLACK
 from ssl_av.data.media.picture import Canvas, check_end
-from ssl_av.data.media.sound import cut_sound
+from ssl_av.data.media.sound import cut
 from ssl_av.data.pack import GOP, SHARDS, pack_at
 from ssl_av.data.pack.shards import Packed, Shard
 
@@ -165,7 +165,7 @@ def _sound(sample: Packed, rate: int, request: AudioRequest) -> Wave:
     first = max(round((request.start - MARGIN) * rate), 0)
     last = round((request.start + request.seconds + MARGIN) * rate)
     around = sample.sound[first:last] * np.float32(sample.scale)
-    return cut_sound([(first, [around])], rate, request)
+    return cut([(first, [around])], rate, request)
 
 
 def _member(path: PathLike) -> tuple[str, int] | None:
