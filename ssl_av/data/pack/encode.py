@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_av.data.media import AudioRequest, Frames, MediaError, Reader, VideoRequest
-from ssl_av.data.media.container import gather, open_media, seconds
+from ssl_av.data.media.container import Media, open_media, seconds
 from ssl_av.data.media.picture import frame_period, is_avi, reorders
 from ssl_av.data.pack import GOP, Pack
 from ssl_av.data.pack.shards import Packed
@@ -74,22 +74,42 @@ def _frame_times(sample: Sample, fps: float | None) -> tuple[Times, float]:
     with open_media(sample.path) as media:
         if media.video is None:
             raise MediaError("no video stream")
-        # From the beginning of the file: where a seek lands is not to be trusted in every format.
-        packets = [p for p in gather(media, (0.0, until), None).video if not p.is_discard]
-        stamps = [p.dts if is_avi(media) else p.pts for p in packets]
+        stamps, last = _stamps(media, until)
         period = frame_period(media)
-        if None in stamps or not stamps or (is_avi(media) and reorders(media)):
+        if not stamps or (is_avi(media) and reorders(media)):
             # No times to go by: the reader counts frames at the average rate, and so does the pack.
             end, own = sample.duration, np.arange(0, sample.duration, period)
         else:
-            order = np.argsort([media.time(s, media.video.index) for s in stamps if s is not None])
-            shown = np.array([media.time(stamps[i] or 0, media.video.index) for i in order]) - sample.start
-            last = seconds(packets[order[-1]].duration, media.video.time_base)
+            shown = np.array(sorted(stamps)) - sample.start
             end, own = shown[-1] + max(last, period), shown[(shown > 0) & (shown < sample.duration)]
             own = np.concatenate([[0.0], own])
     if fps is not None:
         own = np.arange(max(math.ceil(min(sample.duration, end) * fps - 1e-6), 1)) / fps
     return own, float(end)
+
+
+def _stamps(media: Media, until: float) -> tuple[list[float], float]:
+    """When each frame up to a time begins to be shown, in seconds, none if one is unknown; and how long the last lasts.
+
+    From the beginning of the file, for where a seek lands is not to be trusted in every format; the packets are not
+    kept, for they may be gigabytes.
+    """
+    stream = media.video
+    assert stream is not None
+    stamps: dict[float, float] = {}
+    try:
+        for packet in media.container.demux(stream):
+            stamp = packet.dts if is_avi(media) else packet.pts
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if stamp is None:
+                return [], 0.0
+            stamps[media.time(stamp, stream.index)] = seconds(packet.duration, stream.time_base)
+            if packet.dts is not None and media.time(packet.dts, stream.index) > until:
+                break
+    except av.FFmpegError:
+        pass  # as good as the end of the file, as it is for the reader
+    return list(stamps), stamps[max(stamps)] if stamps else 0.0
 
 
 def _encode(chunks: Iterator[Frames], size: tuple[int, int]) -> Iterator[bytes]:

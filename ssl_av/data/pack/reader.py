@@ -45,11 +45,11 @@ class PackReader:
         self._scaler = VideoReformatter()
         self._codec: av.VideoCodecContext | None = None
 
-    def probe(self, path: PathLike) -> MediaInfo:
+    def probe(self, source: PathLike | bytes) -> MediaInfo:
         """See `Reader.probe`; the sizes are those of what is stored."""
-        member = _member(path)
+        member = _member(source)
         if member is None:
-            return self._files.probe(path)
+            return self._files.probe(source)
         sample = _sample(*member)
         heard = len(sample.sound) / _rate(member[0])
         seen = sample.end if len(sample.times) else 0.0
@@ -67,16 +67,19 @@ class PackReader:
         )
 
     def read(
-        self, path: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+        self,
+        source: PathLike | bytes,
+        video: Sequence[VideoRequest] = (),
+        audio: Sequence[AudioRequest] = (),
     ) -> tuple[list[Frames], list[Wave]]:
         """See `Reader.read`.
 
         Raises:
             MediaError: also if more pixels are asked for than are stored.
         """
-        member = _member(path)
+        member = _member(source)
         if member is None:
-            return self._files.read(path, video, audio)
+            return self._files.read(source, video, audio)
         sample = _sample(*member)
         if video and not len(sample.times):
             raise MediaError("no video stream")
@@ -168,9 +171,11 @@ def _sound(sample: Packed, rate: int, request: AudioRequest) -> Wave:
     return cut([(first, [around])], rate, request)
 
 
-def _member(path: PathLike) -> tuple[str, int] | None:
-    """The shard and the row in it that a path names, None if it is another path."""
-    file, mark, row = os.fspath(path).rpartition(".arrow#")
+def _member(source: PathLike | bytes) -> tuple[str, int] | None:
+    """The shard and the row in it that a path names, None if it is another path, or bytes."""
+    if isinstance(source, bytes):
+        return None
+    file, mark, row = os.fspath(source).rpartition(".arrow#")
     return (file + ".arrow", int(row)) if mark and row.isdecimal() else None
 
 
