@@ -45,7 +45,7 @@ class PackReader:
         self._scaler = VideoReformatter()
         self._codec: av.VideoCodecContext | None = None
 
-    def probe(self, source: PathLike | bytes) -> MediaInfo:
+    def probe(self, source: PathLike) -> MediaInfo:
         """See `Reader.probe`; the sizes are those of what is stored."""
         member = _member(source)
         if member is None:
@@ -67,10 +67,7 @@ class PackReader:
         )
 
     def read(
-        self,
-        source: PathLike | bytes,
-        video: Sequence[VideoRequest] = (),
-        audio: Sequence[AudioRequest] = (),
+        self, source: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
     ) -> tuple[list[Frames], list[Wave]]:
         """See `Reader.read`.
 
