@@ -17,6 +17,7 @@ from ssl_av.data.flow import FlowStore, read_views
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
+from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.errors import UserError
 
@@ -31,6 +32,7 @@ class ClipDataset(Dataset[Batch]):
     """
 
     def __init__(self, manifest: Manifest, views: Views, loading: Loading, seed: int = 0) -> None:
+        check_views(manifest.root, views, loading.decode_size)
         self.manifest = manifest
         self.views = dict(views)
         self.loading = loading

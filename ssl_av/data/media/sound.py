@@ -39,7 +39,7 @@ def decode_sound(media: Media, packets: Packets, requests: Sequence[AudioRequest
         start = min(r.start for r in requests)
         raise MediaError(f"no sound from {start:.2f} s to {max(r.start + r.seconds for r in requests):.2f} s")
     _check_end(media, packets, max(r.start + r.seconds for r in requests))
-    return [_cut(pieces, rate, request) for request in requests]
+    return [cut(pieces, rate, request) for request in requests]
 
 
 def _decode(
@@ -137,8 +137,14 @@ def _check_end(media: Media, packets: Packets, asked: float) -> None:
         raise MediaError(f"the sound ends at {end:.2f} s, its header says {promised:.2f} s")
 
 
-def _cut(pieces: Sequence[Piece], rate: int, request: AudioRequest) -> Wave:
-    """One request's samples: laid out by time at the stream's rate, zeros where there is none, resampled."""
+def cut(pieces: Sequence[Piece], rate: int, request: AudioRequest) -> Wave:
+    """One request's samples: laid out by time at the stream's rate, zeros where there is none, resampled.
+
+    Args:
+        pieces: stretches that were decoded: (place of the first sample, parts to join).
+        rate: of the stream, samples a second.
+        request: what was asked for.
+    """
     unit = rate // math.gcd(rate, request.rate)
     # The resampler's filter must see what lies around the cut; a whole number of units is a whole number of
     # samples at both rates, so that the margin can be cut off exactly.
