@@ -21,7 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Part of every seed and of the cache's folder name: raise it whenever a rendered sample would change."""
 
 MOTIONS = ("rise", "fall", "swing", "hop")
@@ -39,7 +39,7 @@ RATE = 16_000
 SHAPES = ("disc", "square", "diamond", "ring")
 HARMONICS = 5
 LOWEST_PITCH = 220.0
-"""Hz; the highest harmonic of the highest pitch stays below 6.7 kHz."""
+"""Hz; the highest harmonic of the highest pitch stays below 7.7 kHz."""
 
 Frames = NDArray[np.uint8]
 Wave = NDArray[np.float32]
@@ -121,22 +121,19 @@ def render_frames(rng: np.random.Generator, contour: Contour) -> Frames:
     scene = _background(rng, grid)
 
     shape = str(rng.choice(SHAPES))
-    radius = rng.uniform(0.13, 0.18)
+    radius = rng.uniform(0.15, 0.2)
     travel = rng.uniform(0.9, 1.0) * (1.0 - 2.0 * radius)
     bottom = 1.0 - radius - rng.uniform() * (1.0 - 2.0 * radius - travel)
-    slope = rng.uniform(-0.2, 0.2)
-    copies = int(rng.integers(1, 3))
-    columns = (np.arange(copies) + rng.uniform(0.35, 0.65, copies)) / copies
+    slope = rng.uniform(-0.1, 0.1)
+    column = rng.uniform(0.3, 0.7)
     colour = _colour(rng, value=(0.85, 1.0), saturation=(0.1, 0.6))
 
     y = (bottom - travel * heights).astype(np.float32)
-    mask = np.zeros((len(y), SIZE, SIZE), np.float32)
-    for column in columns:
-        # A tilted axis, bent so that the object never leaves the frame: its area must not tell where it is.
-        x = np.clip(column + slope * (heights - 0.5), radius, 1.0 - radius).astype(np.float32)
-        dy = grid[None, :, None] - y[:, None, None]
-        dx = grid[None, None, :] - x[:, None, None]
-        np.maximum(mask, _inside(shape, dx, dy, radius), out=mask)
+    # A tilted axis, bent so that the object never leaves the frame: its area must not tell where it is.
+    x = np.clip(column + slope * (heights - 0.5), radius, 1.0 - radius).astype(np.float32)
+    dy = grid[None, :, None] - y[:, None, None]
+    dx = grid[None, None, :] - x[:, None, None]
+    mask = _inside(shape, dx, dy, radius)
 
     frames = scene + mask[..., None] * (colour - scene)
     frames *= rng.uniform(0.85, 1.0)
@@ -145,19 +142,19 @@ def render_frames(rng: np.random.Generator, contour: Contour) -> Frames:
 
 
 def _background(rng: np.random.Generator, grid: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A dark colour gradient with a mild texture and up to two still shapes: float32 [H, W, 3]."""
-    first = _colour(rng, value=(0.05, 0.4), saturation=(0.2, 0.9))
-    second = _colour(rng, value=(0.05, 0.4), saturation=(0.2, 0.9))
+    """A dark colour gradient with a mild texture and at most one still shape: float32 [H, W, 3]."""
+    first = _colour(rng, value=(0.02, 0.2), saturation=(0.2, 0.9))
+    second = _colour(rng, value=(0.02, 0.2), saturation=(0.2, 0.9))
     angle = rng.uniform(0.0, 2.0 * np.pi)
     ramp = (grid[None, :] - 0.5) * np.cos(angle) + (grid[:, None] - 0.5) * np.sin(angle) + 0.5
     scene = first + np.clip(ramp, 0.0, 1.0)[..., None] * (second - first)
-    coarse = rng.normal(0.0, rng.uniform(0.0, 0.03), (SIZE // 4, SIZE // 4))
+    coarse = rng.normal(0.0, rng.uniform(0.0, 0.015), (SIZE // 4, SIZE // 4))
     scene += np.kron(coarse, np.ones((4, 4)))[..., None]
-    for _ in range(int(rng.integers(0, 3))):
+    for _ in range(int(rng.integers(0, 2))):
         x, y = rng.uniform(0.1, 0.9, 2)
         radius = rng.uniform(0.05, 0.12)
         mask = _inside(str(rng.choice(SHAPES)), grid[None, :] - x, grid[:, None] - y, radius)
-        scene += mask[..., None] * (_colour(rng, value=(0.3, 0.6), saturation=(0.2, 0.9)) - scene)
+        scene += mask[..., None] * (_colour(rng, value=(0.15, 0.35), saturation=(0.2, 0.9)) - scene)
     return scene.astype(np.float32)
 
 
@@ -189,14 +186,14 @@ def _inside(
 def render_wave(rng: np.random.Generator, contour: Contour) -> Wave:
     """Play the contour as the pitch of a harmonic tone over drones and noise: float32 [samples] in [-1, 1]."""
     seconds = np.arange(round(SECONDS * RATE)) / RATE
-    low = LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 0.6)
-    octaves = rng.uniform(1.1, 2.0)
+    low = LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 1.0)
+    octaves = rng.uniform(1.0, 1.8)
     wave = _tone(rng, low * 2.0 ** (octaves * contour(seconds))) * _swell(rng, seconds)
     for _ in range(int(rng.integers(0, 2))):
         drone = np.full(len(seconds), LOWEST_PITCH * 2.0 ** rng.uniform(0.0, 2.5))
         wave += _decibel(rng, -20.0, -8.0) * _tone(rng, drone) * _swell(rng, seconds)
     wave += _decibel(rng, -22.0, -8.0) * _noise(rng, len(seconds)) * _swell(rng, seconds)
-    return np.clip(_decibel(rng, -40.0, -12.0) * wave, -1.0, 1.0).astype(np.float32)
+    return np.clip(_decibel(rng, -54.0, -6.0) * wave, -1.0, 1.0).astype(np.float32)
 
 
 def _decibel(rng: np.random.Generator, low: float, high: float) -> float:
