@@ -20,7 +20,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
-from ssl_av.data.prepare import restrict
+from ssl_av.data.prepare import restrict, summary
 from ssl_av.data.views import modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
@@ -44,6 +44,10 @@ def build_method(config: RunConfig, manifest: Manifest) -> Method:
     if "num_classes" in wanted:
         settings["num_classes"] = len(manifest.classes)
     return create_method(name, **settings)
+
+
+NAMED = 1000
+"""Files that a record names at most; of a decayed data set of millions it gives the number."""
 
 
 def execute(
@@ -181,6 +185,9 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
+    lost = [asdict(s) for s in manifest.skipped] + [
+        {"path": p, "reason": r} for p, r in sorted(skipped.items())
+    ]
     return {
         "name": config.data["name"],
         "hash": manifest.hash,
@@ -189,8 +196,10 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "chance": 1 / classes if classes else None,
         "reader": config.loading.reader,
         **describe_pack(manifest.root),
-        "skipped": [asdict(s) for s in manifest.skipped]
-        + [{"path": p, "reason": r} for p, r in sorted(skipped.items())],
+        "listed": summary(manifest)["listed"],
+        "missing": summary(manifest)["missing"],
+        "skipped_total": len(lost),
+        "skipped": lost[:NAMED],
     }
 
 

@@ -33,9 +33,15 @@ SCHEMA = pa.schema(
         ("has_video", pa.bool_()),
         ("has_audio", pa.bool_()),
         ("aspect", pa.float64()),
+        ("labels", pa.list_(pa.int32())),
+        ("fps", pa.float64()),
+        ("audio_duration", pa.float64()),
     ]
 )
-"""``path`` is relative to the root where it lies below it; ``label`` is -1 where there is none; times in seconds."""
+"""``path`` is relative to the root where it lies below it; ``label`` is -1 where there is none or ``labels`` holds
+several; times in seconds; ``fps`` is 0 without video; ``audio_duration`` is where the sound of the file ends."""
+
+_OF_SAMPLE = ("path", "label", "labels", "start", "duration", "has_video", "has_audio", "aspect")
 
 KEY = b"ssl_av"
 """Where the rest of a manifest stands in the Arrow file's metadata."""
@@ -75,13 +81,23 @@ class Manifest:
 
     def __getitem__(self, index: int) -> Sample:
         row = int(self._rows[index])
-        cell = {name: column[row].as_py() for name, column in self._columns.items() if name != "split"}
-        return Sample(**{**cell, "path": os.path.join(self.root, cell["path"])})
+        cell = {name: self._columns[name][row].as_py() for name in _OF_SAMPLE}
+        labels = tuple(cell.pop("labels") or ())
+        return Sample(**{**cell, "labels": labels, "path": os.path.join(self.root, cell["path"])})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A worker process that is not forked maps the file again, instead of getting a copy of the table.
         where = self._file if self._file is not None else self._table
         return _restore, (where, self.root, self.classes, self.skipped, self._rows)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is mapped from, if any."""
+        return self._file
+
+    def columns(self, *names: str) -> dict[str, NDArray[Any]]:
+        """Columns of `SCHEMA` by name, one value a sample."""
+        return {name: self._values(name) for name in names}
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -98,6 +114,11 @@ class Manifest:
         digest.update("\n".join(self._values("split")).encode())
         for name in ("label", "has_video", "has_audio"):
             digest.update(self._values(name).astype("<i4").tobytes())
+        several = self._columns["labels"].take(pa.array(self._rows))
+        if len(
+            several.values
+        ):  # so that a table without any keeps the hash that it had before there were some
+            digest.update(repr(several.to_pylist()).encode())
         for name in ("start", "duration"):
             # Two versions of FFmpeg may differ in the last digits.
             digest.update((self._values(name) * 100).round().astype("<i8").tobytes())
@@ -210,7 +231,7 @@ def build_manifest(
             return Manifest.load(kept)
         except UserError:  # something else wrote it: it is replaced below
             pass
-    infos = probe_files(paths, root, reader, workers, progress)
+    infos = probe_files(paths, root, reader, workers, progress, journal=cache and cache / "probed")
     splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
     skipped: dict[Skip, None] = {}  # in order, each once
@@ -233,6 +254,9 @@ def build_manifest(
             info.has_video,
             info.has_audio,
             info.aspect,
+            list(row.labels),
+            info.fps,
+            info.audio_duration,
         )
         for name, cell in zip(SCHEMA.names, cells, strict=True):
             columns[name].append(cell)

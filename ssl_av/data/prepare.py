@@ -11,6 +11,8 @@ from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, build_manifest
 from ssl_av.data.media import create_reader
+from ssl_av.data.probing import MISSING
+from ssl_av.data.splits import SPLITS
 from ssl_av.errors import UserError
 
 
@@ -57,3 +59,18 @@ def restrict(manifest: Manifest, modalities: Collection[str], where: str) -> Man
             f"none of the {len(manifest)} readable samples of '{where}' has {' and '.join(sorted(modalities))}"
         )
     return usable
+
+
+def summary(manifest: Manifest) -> dict[str, int]:
+    """What is here of what was listed, in numbers, in the order to read them."""
+    missing = sum(skip.reason == MISSING for skip in manifest.skipped)
+    rows = manifest.columns("split", "has_video", "has_audio")
+    return {
+        "listed": len(manifest) + len(manifest.skipped),
+        "missing": missing,
+        "unreadable": len(manifest.skipped) - missing,
+        "readable": len(manifest),
+        "without sound": int((~rows["has_audio"]).sum()),
+        "without picture": int((~rows["has_video"]).sum()),
+        **{f"in {name}": int((rows["split"] == name).sum()) for name in SPLITS},
+    }

@@ -46,6 +46,7 @@ class Sample:
         has_video: whether there are frames.
         has_audio: whether there is sound.
         aspect: true width / height of a frame as shown; 1 without video.
+        labels: numbers of all its classes, where it may have several.
     """
 
     path: str
@@ -55,3 +56,4 @@ class Sample:
     has_video: bool
     has_audio: bool
     aspect: float
+    labels: tuple[int, ...] = ()

@@ -1,0 +1,92 @@
+"""Preparing goes on where it stopped, and tells what has decayed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ssl_av.cli import main
+from ssl_av.data.manifest import Row, build_manifest
+from ssl_av.data.media import MediaInfo, create_reader
+from ssl_av.data.prepare import summary
+from ssl_av.data.synthav import render_file
+
+
+class Counting:
+    """A reader that counts what it opens, and stops after some."""
+
+    name = "pyav"
+
+    def __init__(self, until: int = 1000) -> None:
+        self.opened: list[str] = []
+        self.until = until
+
+    def probe(self, path: str) -> MediaInfo:
+        if len(self.opened) == self.until:
+            raise KeyboardInterrupt
+        self.opened.append(os.path.basename(path))
+        return create_reader().probe(path)
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[Row]:
+    for i in range(4):
+        render_file(tmp_path / f"{i}.mp4", 0, "train", i)
+    (tmp_path / "broken.mp4").write_text("no video")
+    return [
+        *(Row(f"{i}.mp4", i % 2, "train") for i in range(4)),
+        Row("broken.mp4"),
+        Row("gone.mp4", 0, "test"),
+    ]
+
+
+def test_only_the_rest_is_opened_after_an_interruption(videos: list[Row], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(KeyboardInterrupt):
+        build_manifest(videos, ("a", "b"), tmp_path, Counting(until=2), cache=cache)
+    journal = next((cache / "probed").glob("*.jsonl"))
+    journal.write_text(journal.read_text() + '["3.mp4", [1')  # killed in the middle of a line
+    second = Counting()
+    manifest = build_manifest(videos, ("a", "b"), tmp_path, second, cache=cache)
+    assert sorted(second.opened) == ["2.mp4", "3.mp4", "broken.mp4", "gone.mp4"]
+    assert len(manifest) == 4
+    third = Counting()
+    longer = [*videos, Row("more.mp4", 1, "test")]
+    render_file(tmp_path / "more.mp4", 0, "test", 1)
+    assert len(build_manifest(longer, ("a", "b"), tmp_path, third, cache=cache)) == 5
+    assert third.opened == ["gone.mp4", "more.mp4"]
+
+
+def test_a_changed_file_is_opened_again(videos: list[Row], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    build_manifest(videos, ("a", "b"), tmp_path, Counting(), cache=cache)
+    render_file(tmp_path / "1.mp4", 1, "train", 1)
+    again = Counting()
+    build_manifest(videos, ("a", "b"), tmp_path, again, cache=cache)
+    assert again.opened == ["1.mp4", "gone.mp4"]
+
+
+def test_missing_files_are_counted_apart(videos: list[Row], tmp_path: Path) -> None:
+    manifest = build_manifest(videos, ("a", "b"), tmp_path, create_reader())
+    counts = summary(manifest)
+    assert (counts["listed"], counts["missing"], counts["unreadable"], counts["readable"]) == (6, 1, 1, 4)
+
+
+def test_several_labels_stay(videos: list[Row], tmp_path: Path) -> None:
+    rows = [Row("0.mp4", split="train", labels=(0, 2)), Row("1.mp4", split="train", labels=(1,))]
+    manifest = build_manifest(rows, ("a", "b", "c"), tmp_path, create_reader(), cache=tmp_path / "cache")
+    assert [manifest[i].labels for i in range(2)] == [(0, 2), (1,)]
+    other = [Row("0.mp4", split="train", labels=(0, 1)), rows[1]]
+    assert build_manifest(other, ("a", "b", "c"), tmp_path, create_reader()).hash != manifest.hash
+
+
+def test_command_says_what_is_here(videos: list[Row], tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(SystemExit) as end:
+        main(["data", "prepare", "folder", "--root", str(tmp_path)])
+    assert not end.value.code
+    text = capsys.readouterr().out
+    assert "broken.mp4" in text
+    assert "manifest " in text
