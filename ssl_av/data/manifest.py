@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ssl_av.data.media import Reader
@@ -139,7 +140,8 @@ class Manifest:
         """
         if name not in SPLITS:
             raise unknown("split", name, SPLITS)
-        return self._view(self._rows[self._values("split") == name], self.skipped)
+        inside = pc.equal(self._columns["split"], name).to_numpy(zero_copy_only=False)[self._rows]
+        return self._view(self._rows[inside], self.skipped)
 
     def require(self, video: bool = False, audio: bool = False) -> Manifest:
         """The samples that have these streams; the others go to ``skipped``."""
