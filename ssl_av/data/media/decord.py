@@ -6,9 +6,9 @@ PyAV raises, so that its answer is checked, and in doubt PyAV reads the picture 
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
+import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,12 +39,18 @@ class DecordReader(ForeignReader):
         self._decord: Any = decord
 
     def _picture(self, source: Source, video: Sequence[VideoRequest]) -> list[Frames] | None:
+        if isinstance(
+            source, bytes
+        ):  # damaged ones that it gets as bytes can crash it, as a file they do not
+            with tempfile.NamedTemporaryFile(suffix=".media") as file:
+                file.write(source)
+                file.flush()
+                return self._picture(file.name, video)
         known = examine(source)
         if known is None or known.streams > 1:  # it would perhaps choose another one
             return None
         try:
-            file = io.BytesIO(source) if isinstance(source, bytes) else os.fspath(source)
-            reader = self._decord.VideoReader(file, num_threads=1)
+            reader = self._decord.VideoReader(os.fspath(source), num_threads=1)
             stamps = reader.get_frame_timestamp(np.arange(len(reader))).astype(np.float64)
         except (self._decord.DECORDError, RuntimeError):
             return None  # PyAV knows more codecs, and gives a better reason
