@@ -5,21 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
 from ssl_av.data.views import AudioView, Spaced, VideoView, Views, draw_starts
+from ssl_av.data.watch import Overdue, time_limit
 from ssl_av.errors import UserError
-
-Batch = dict[str, Any]
 
 
 class ClipDataset(Dataset[Batch]):
@@ -34,6 +33,7 @@ class ClipDataset(Dataset[Batch]):
         self.views = dict(views)
         self.loading = loading
         self.seed = seed
+        self.diary = Diary(manifest, loading.workers)
         self._reader: Reader | None = None
 
     def __len__(self) -> int:
@@ -54,10 +54,15 @@ class ClipDataset(Dataset[Batch]):
                 audio.append(view.requests(windows[name], sample.start, sample.duration))
         if self._reader is None:  # one per worker process
             self._reader = create_reader(self.loading.reader)
+        if worker := get_worker_info():
+            self.diary.write(worker.id, index)
+        limit = self.loading.timeout
         try:
-            frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
-        except MediaError as e:
-            return Skip(os.path.relpath(sample.path, self.manifest.root), str(e))
+            with time_limit(limit, worker=worker is not None):
+                frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
+        except (MediaError, Overdue) as e:
+            reason = f"reading took longer than {limit:g} s" if isinstance(e, Overdue) else str(e)
+            return Skip(os.path.relpath(sample.path, self.manifest.root), reason)
         item: Batch = {"index": index, "label": sample.label}
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
@@ -171,14 +176,18 @@ class AVDataModule(LightningDataModule):
         self, data: ClipDataset, sampler: EpochSampler, batch_size: int, drop_last: bool = False
     ) -> DataLoader[Batch]:
         workers = self.loading.workers
-        return DataLoader(
+        return Loader(
             data,
+            self.loading.max_bad,
+            data.diary,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=workers,
             collate_fn=collate,
             drop_last=drop_last,
             persistent_workers=workers > 0 and drop_last,
+            # The last resort; a sample's own limit strikes long before.
+            timeout=PATIENCE * self.loading.timeout if workers else 0,
             pin_memory=torch.cuda.is_available(),
             # A run of a bench lives in a process whose default is to start others afresh: each worker would import
             # torch again, which takes longer than the reading.
