@@ -81,7 +81,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         overrides["seeds"] = _whole_numbers("--seeds", args.seeds)
     if args.wandb:
         overrides["wandb"] = args.wandb
-    suite = _suite(args.suite, args.data, dotted.get("data", {}), overrides)
+    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     from rich.console import Console
 
@@ -122,7 +122,7 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     if budget:
         overrides["budget"] = budget
     overrides["wandb"] = args.wandb or file.get("wandb", "off")
-    suite = _suite(args.suite, args.data or data.pop("name", None), data, overrides)
+    suite = resolve_suite(args.suite, args.data or data.pop("name", None), data, overrides)
     seed = args.seed if args.seed is not None else int(file.get("seed", 0))
     config = suite.run_config(method, seed)
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
@@ -177,6 +177,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.checkpoint import load_method
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
     from ssl_av.data.datamodule import AVDataModule
+    from ssl_av.data.datasets import dataset_class
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.evaluation.features import Towers
     from ssl_av.evaluation.protocols import check_protocols
@@ -193,7 +194,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     if beside.is_file():
         config = RunConfig.from_dict(load_yaml(beside))
     else:
-        config = _suite("tiny", None, {}, {}).run_config(method.name, 0)
+        config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
     data = _data(config.data, args.data, dotted.get("data", {}))
     settings = merge(
         dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
@@ -208,11 +209,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         seed=config.seed if args.seed is None else args.seed,
     )
     console = Console()
+    have = dataset_class(config.data["name"]).modalities
+    towers = Towers(method, have)
+    if not towers.modalities:
+        raise UserError(
+            f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
+            f"{' and '.join(method.backbones)} only"
+        )
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
-    usable = restrict(manifest, tuple(method.backbones), config.data["name"])
-    results, skipped = measure(
-        Towers(method), AVDataModule(usable, config.loading, config.seed), config, None
-    )
+    usable = restrict(manifest, towers.modalities, config.data["name"])
+    results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, None)
     record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(usable, config, skipped), "results": results,
@@ -248,7 +254,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             console.print(f"  {s['path']}: {s['reason']}", markup=False)
 
 
-def _suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
+def resolve_suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
     """A suite with what the command line changes, every name and type checked."""
     import pytorch_lightning as pl
 

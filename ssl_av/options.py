@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -83,6 +83,7 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
     try:
         parsed = parser.parse_object({"it": dict(values)}).as_dict()["it"]
     except (ArgumentError, TypeError, ValueError, KeyError) as e:
+        _check_choices(group, target, values)
         raise UserError(f"--{group}.*: {_one_line(e)}") from None
     return {k: _only_given(parsed[k], v) for k, v in values.items()}
 
@@ -107,6 +108,17 @@ def check_names(
         if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
             inner = inspect.signature(type(default)).parameters
             check_names(f"{group}.{name}", inner, value)
+
+
+def _check_choices(group: str, target: Any, values: Mapping[str, Any]) -> None:
+    """Raises a `UserError` with the nearest names for a value that is not one of a `Literal`'s."""
+    try:
+        hints = get_type_hints(target.__init__)
+    except NameError:  # a class of another package that imports its types for type checkers only
+        return
+    for name, hint in hints.items():
+        if get_origin(hint) is Literal and name in values and values[name] not in get_args(hint):
+            raise unknown(f"--{group}.{name}", str(values[name]), map(str, get_args(hint)))
 
 
 def _only_given(parsed: Any, given: Any) -> Any:

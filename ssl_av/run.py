@@ -20,6 +20,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
+from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import restrict
 from ssl_av.data.views import modalities
 from ssl_av.environment import environment
@@ -192,6 +193,7 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "classes": classes,
         "chance": 1 / classes if classes else None,
         "reader": config.loading.reader,
+        **describe_pack(manifest.root),
         "skipped": [asdict(s) for s in manifest.skipped]
         + [{"path": p, "reason": r} for p, r in sorted(skipped.items())],
     }

@@ -8,6 +8,7 @@ from ssl_av.bench.suite import SuiteFolder, load_suite, suite_from
 from ssl_av.config import Budget, RunConfig, merge
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError
+from ssl_av.methods import method_class
 from ssl_av.options import check, parse_dotted
 
 
@@ -50,6 +51,11 @@ def test_types_are_checked_and_only_what_was_given_comes_back():
     assert check("data", Loading, {}) == {}
     with pytest.raises(UserError, match=r"--data\.\*"):
         check("data", Loading, {"batch_size": "many"})
+
+
+def test_a_wrong_choice_gets_the_near_ones():
+    with pytest.raises(UserError, match=r"unknown --method\.relaxation 'mid'; did you mean mild"):
+        check("method", method_class("crisscross"), {"relaxation": "mid"})
 
 
 def test_the_shipped_suite_resolves_and_comes_back_from_its_file(tmp_path):

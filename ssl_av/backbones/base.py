@@ -17,11 +17,13 @@ class Backbone(nn.Module):
 
     Attributes:
         modality: ``video`` for inputs [B, 3, T, H, W], ``audio`` for inputs [B, 1, time, frequency].
+        in_channels: of the input, where it is neither 3 (video) nor 1 (audio): 2 for optical flow.
         num_features: C, size of the pooled features.
         stages: names of the blocks in order; sub-modules, for probing each of them.
     """
 
     modality: ClassVar[str]
+    in_channels: int | None = None
     num_features: int
     stages: tuple[str, ...]
 
@@ -33,7 +35,7 @@ class Backbone(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, unpooled: [B, C, T', H', W'] for video, [B, C, time', frequency'] for audio."""
-        check_layout(x, self.modality)
+        check_layout(x, self.modality, self.in_channels)
         for name in self.stages:
             x = self.get_submodule(name)(x)
         return x
@@ -48,10 +50,11 @@ class Backbone(nn.Module):
         return self.pool(self.forward_features(x))
 
 
-def check_layout(x: Tensor, modality: str) -> None:
+def check_layout(x: Tensor, modality: str, in_channels: int | None = None) -> None:
     """Raises a ValueError that says what was given and what is wanted."""
-    wanted = {"video": ("[B, 3, T, H, W]", 5, 3), "audio": ("[B, 1, time, frequency]", 4, 1)}
-    text, ndim, channels = wanted[modality]
+    channels = in_channels or {"video": 3, "audio": 1}[modality]
+    shape, ndim = {"video": ("T, H, W", 5), "audio": ("time, frequency", 4)}[modality]
+    text = f"[B, {channels}, {shape}]"
     if x.ndim != ndim or x.shape[1] != channels:
         raise ValueError(f"{modality} backbones take {text}, got {list(x.shape)}")
     if not torch.is_floating_point(x):

@@ -51,19 +51,23 @@ class R2Plus1D(Backbone):
         width: channels of the first stage; doubled at each later one.
         pool: ``max`` (AVID) or ``avg`` (CrissCross).
         time_strides: stride in time of each stage; the papers' is (1, 2, 2, 2).
+        in_channels: 3 for RGB, 2 for optical flow.
     """
 
     modality = "video"
 
-    def __init__(self, blocks: Sequence[int], width: int, pool: Pool, time_strides: Sequence[int]) -> None:
+    def __init__(
+        self, blocks: Sequence[int], width: int, pool: Pool, time_strides: Sequence[int], in_channels: int = 3
+    ) -> None:
         super().__init__(pool)
+        self.in_channels = check_count("in_channels", in_channels)
         width = check_count("width", width)
         blocks, time_strides = (
             check_counts("blocks", blocks, 4),
             check_counts("time_strides", time_strides, 4),
         )
         self.conv1 = nn.Sequential(
-            nn.Conv3d(3, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+            nn.Conv3d(self.in_channels, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
@@ -80,15 +84,25 @@ class R2Plus1D(Backbone):
 
 
 @register_backbone
-def r2plus1d_10(width: int = 64, pool: Pool = "max", time_strides: Sequence[int] = (1, 2, 2, 2)) -> R2Plus1D:
+def r2plus1d_10(
+    width: int = 64,
+    pool: Pool = "max",
+    time_strides: Sequence[int] = (1, 2, 2, 2),
+    in_channels: int = 3,
+) -> R2Plus1D:
     """AVID's R(2+1)D with one block a stage (its analysis network, table 9)."""
-    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides)
+    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides, in_channels)
 
 
 @register_backbone
-def r2plus1d_18(width: int = 64, pool: Pool = "max", time_strides: Sequence[int] = (1, 2, 2, 2)) -> R2Plus1D:
+def r2plus1d_18(
+    width: int = 64,
+    pool: Pool = "max",
+    time_strides: Sequence[int] = (1, 2, 2, 2),
+    in_channels: int = 3,
+) -> R2Plus1D:
     """AVID's R(2+1)D with two blocks a stage (AVID table 10, CrissCross table S5)."""
-    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides)
+    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides, in_channels)
 
 
 @register_backbone
@@ -97,9 +111,10 @@ def r2plus1d_34(
     pool: Pool = "max",
     time_strides: Sequence[int] = (1, 2, 2, 2),
     blocks: Sequence[int] = (3, 4, 6, 3),
+    in_channels: int = 3,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with the 3-4-6-3 blocks of ResNet-34."""
-    return R2Plus1D(blocks, width, pool, time_strides)
+    return R2Plus1D(blocks, width, pool, time_strides, in_channels)
 
 
 class TorchvisionR2Plus1D(Backbone):
@@ -108,16 +123,21 @@ class TorchvisionR2Plus1D(Backbone):
     modality = "video"
     stages = ("net.stem", "net.layer1", "net.layer2", "net.layer3", "net.layer4")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, in_channels: int = 3) -> None:
         super().__init__(pool)
+        self.in_channels = check_count("in_channels", in_channels)
         from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 
         self.net = torchvision_r2plus1d_18(weights=None)
         self.num_features = self.net.fc.in_features
         self.net.fc = nn.Identity()
+        if in_channels != 3:
+            stem = nn.Conv3d(in_channels, 45, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
+            nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's
+            self.net.stem[0] = stem
 
 
 @register_backbone
-def r2plus1d_18_torchvision(pool: Pool = "avg") -> TorchvisionR2Plus1D:
+def r2plus1d_18_torchvision(pool: Pool = "avg", in_channels: int = 3) -> TorchvisionR2Plus1D:
     """torchvision's R(2+1)D-18 (31.3M; GDT, STiCA, BraVe)."""
-    return TorchvisionR2Plus1D(pool)
+    return TorchvisionR2Plus1D(pool, in_channels)

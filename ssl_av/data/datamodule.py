@@ -12,11 +12,13 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from ssl_av.data.flow import FlowStore, read_views
 from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
-from ssl_av.data.views import AudioView, Spaced, VideoView, Views, draw_starts
+from ssl_av.data.pack import check_views
+from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.data.watch import Overdue, time_limit
 from ssl_av.errors import UserError
 
@@ -29,12 +31,14 @@ class ClipDataset(Dataset[Batch]):
     """
 
     def __init__(self, manifest: Manifest, views: Views, loading: Loading, seed: int = 0) -> None:
+        check_views(manifest.root, views, loading.decode_size)
         self.manifest = manifest
         self.views = dict(views)
         self.loading = loading
         self.seed = seed
-        self.diary = Diary(manifest, loading.workers)
+        self.diary: Diary | None = None  # the loader brings it
         self._reader: Reader | None = None
+        self._flow = FlowStore.serving(views, loading.flow, manifest.root)
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -44,32 +48,41 @@ class ClipDataset(Dataset[Batch]):
         sample = self.manifest[index]
         rng = np.random.default_rng([self.seed, epoch, index])
         windows = draw_starts(self.views, sample.duration, rng)
-        video, audio = [], []
+        video, audio, flow = [], [], {}
         for name, view in self.views.items():
             if isinstance(view, VideoView):
                 video.append(
                     view.request(windows[name], sample.start, sample.duration, self.loading.decode_size)
                 )
+            elif isinstance(view, FlowView):
+                flow[name] = view.request(
+                    windows[name], sample.start, sample.duration, self.loading.decode_size
+                )
             else:
                 audio.append(view.requests(windows[name], sample.start, sample.duration))
         if self._reader is None:  # one per worker process
             self._reader = create_reader(self.loading.reader)
-        if worker := get_worker_info():
+        worker = get_worker_info()
+        if worker is not None and self.diary is not None:
             self.diary.write(worker.id, index)
-        limit = self.loading.timeout
+        item: Batch = {"index": index, "label": sample.label}
         try:
-            with time_limit(limit, worker=worker is not None):
+            with time_limit(self.loading.timeout, worker=worker is not None):
+                if self._flow is not None:
+                    item |= read_views(self._flow, sample.path, flow, sample.aspect)
                 frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
         except (MediaError, Overdue) as e:
-            reason = f"reading took longer than {limit:g} s" if isinstance(e, Overdue) else str(e)
+            reason = str(e)
+            if isinstance(e, Overdue):
+                self._reader = None  # it was interrupted anywhere: a new one for the next sample
+                reason = f"reading took longer than {self.loading.timeout:g} s"
             return Skip(os.path.relpath(sample.path, self.manifest.root), reason)
-        item: Batch = {"index": index, "label": sample.label}
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
             if isinstance(view, VideoView):
                 item[name] = torch.from_numpy(next(clips)).permute(3, 0, 1, 2)
                 item[f"{name}.aspect"] = sample.aspect
-            else:
+            elif isinstance(view, AudioView):
                 wave = np.concatenate([next(pieces) for _ in next(sounds)])
                 item[name] = torch.from_numpy(wave[: view.samples])
         return item
@@ -179,7 +192,6 @@ class AVDataModule(LightningDataModule):
         return Loader(
             data,
             self.loading.max_bad,
-            data.diary,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=workers,

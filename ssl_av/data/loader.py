@@ -62,15 +62,16 @@ class Loader(DataLoader[Batch]):
     different samples asked for so far.
 
     Args:
+        dataset: with a ``manifest``, and a ``diary`` to be set.
         max_bad: share of unreadable files that is let pass.
-        diary: of the reading processes.
         **settings: of the DataLoader.
     """
 
-    def __init__(self, dataset: Any, max_bad: float, diary: Diary, **settings: Any) -> None:
+    def __init__(self, dataset: Any, max_bad: float, **settings: Any) -> None:
         super().__init__(dataset, **settings)
-        self.max_bad, self.diary = max_bad, diary
-        _diaries.add(diary)
+        self.max_bad = max_bad
+        self.diary = dataset.diary = Diary(dataset.manifest, self.num_workers)
+        _diaries.add(self.diary)
         self.asked, self.bad = 0, dict[str, str]()
 
     def __iter__(self) -> Any:

@@ -19,6 +19,7 @@ class Loading:
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
         timeout: seconds that reading one sample may take before it is skipped.
+        flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
     """
 
     batch_size: int = 32
@@ -27,6 +28,7 @@ class Loading:
     decode_size: int = 128
     max_bad: float = 0.05
     timeout: float = 60.0
+    flow: str | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ssl_av.cache import cache_dir
 from ssl_av.data.datasets import create_dataset
+from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, build_manifest
 from ssl_av.data.media import create_reader
@@ -26,6 +27,8 @@ def prepare_manifest(name: str, args: dict[str, Any], loading: Loading, progress
         UserError: for an unknown data set, a wrong argument, or if nothing can be read.
     """
     dataset = create_dataset(name, **args)
+    if isinstance(dataset, PackDataset):
+        return dataset.manifest()
     rows, classes = dataset.rows()
     manifest = build_manifest(
         rows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -42,12 +42,17 @@ class Features:
 
 
 class Towers(nn.Module):
-    """What evaluation sees of a method: preprocessing, backbones and the shared space; never its loss."""
+    """What evaluation sees of a method: preprocessing, backbones and the shared space; never its loss.
 
-    def __init__(self, method: Method) -> None:
+    Args:
+        method: whose backbones are measured.
+        only: the modalities that the data have; a backbone for another one is left out.
+    """
+
+    def __init__(self, method: Method, only: Collection[str] = ("video", "audio")) -> None:
         super().__init__()
         self.method = method
-        self.modalities = tuple(method.backbones)
+        self.modalities = tuple(modality for modality in method.backbones if modality in only)
         i = method.inputs
         self.video = VideoView(i.frames, i.fps, i.size) if "video" in self.modalities else None
         rate = int(method.front_end.sample_rate)

@@ -36,8 +36,9 @@ class AVID(Method):
         momentum: weight of the old memory (§3.3: 0.5).
         dim: size of the embedding.
         hidden: width of the two hidden layers of the projection.
-        head_norm: batch norm after the hidden layers of the projection. The paper has none; without it the embeddings
-            of a small network stay nearly equal over the few hundred steps of a small suite, which turns it on.
+        head_norm: batch norm after every layer of the projection, the last one too. The paper has none; without it
+            the embeddings of a small network stay nearly equal over the few hundred steps of a small suite, which
+            turns it on.
         margin: video lies within this many seconds of the sound (§5: 0.5).
         num_samples: N, rows of the memory bank: the size of the training set.
     """
@@ -77,7 +78,10 @@ class AVID(Method):
         )
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.projectors = torch.nn.ModuleDict(
-            {m: MLP(self.net(m).num_features, (hidden, hidden), dim, norm=head_norm) for m in self.backbones}
+            {
+                m: MLP(self.net(m).num_features, (hidden, hidden), dim, norm=head_norm, last_norm=head_norm)
+                for m in self.backbones
+            }
         )
         self.bank = MemoryBank(num_samples, dim, momentum)
         # Z̄ of eq. 1: estimated in the first iteration, constant thereafter (§3.3); 0 = not yet.

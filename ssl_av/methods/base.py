@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone, create_backbone
-from ssl_av.data.views import AudioView, VideoView, View
+from ssl_av.data.views import AudioView, FlowView, VideoView, View
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
+from ssl_av.transforms.flow import FlowTransform, flow_augment
 
 Batch = dict[str, Any]
 Embeddings = dict[str, Tensor]
@@ -53,16 +54,20 @@ class Method(pl.LightningModule):
         """The backbone of a modality."""
         return cast(Backbone, self.backbones[modality])
 
-    def video_backbone(self) -> Backbone:
-        """A new video backbone."""
-        net = create_backbone(self.networks.video, **self.networks.video_args)
+    def video_backbone(self, **args: Any) -> Backbone:
+        """A new video backbone; ``args`` are laid over ``networks.video_args``."""
+        net = create_backbone(self.networks.video, **(self.networks.video_args | args))
         # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
         return net.to(memory_format=torch.channels_last_3d)
 
+    def flow_backbone(self) -> Backbone:
+        """A new video backbone for optical flow: two channels."""
+        return self.video_backbone(in_channels=2)
+
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
-        net = create_backbone(self.networks.audio, **self.networks.audio_args)
-        return net.to(memory_format=torch.channels_last)
+        # Not with the channels last: torch 2.14 corrupts the heap in the gradient of narrow 1×1 convolutions then.
+        return create_backbone(self.networks.audio, **self.networks.audio_args)
 
     def declare(self, views: Mapping[str, View]) -> None:
         """Sets the views and builds their transforms."""
@@ -74,6 +79,8 @@ class Method(pl.LightningModule):
         """The device-side transform of a view: augmentation, and for sound the spectrogram."""
         if isinstance(view, AudioView):
             return AudioTransform(self.front_end, audio_augment(view.augment))
+        if isinstance(view, FlowView):
+            return FlowTransform(view.size, flow_augment(view.augment))
         return VideoTransform(view.size, video_augment(view.augment, crop_area=self.inputs.crop_area))
 
     def clip(self, augment: str = "none", **kw: Any) -> VideoView:
@@ -83,8 +90,10 @@ class Method(pl.LightningModule):
 
     def sound(self, augment: str = "none", seconds: float | None = None, **kw: Any) -> AudioView:
         """An audio view at the front end's rate, of the common length unless ``seconds`` says otherwise."""
+        augment = self.inputs.augment or augment
         length = self.inputs.audio_seconds if seconds is None else seconds
-        return AudioView(length, int(self.front_end.sample_rate), self.inputs.augment or augment, **kw)
+        length *= audio_augment(augment).reach  # more, where the augmentation rescales time
+        return AudioView(length, int(self.front_end.sample_rate), augment, **kw)
 
     # -- what a paper writes -----------------------------------------------------------------------------------
 
@@ -124,7 +133,7 @@ class Method(pl.LightningModule):
 
     @torch.no_grad()
     def transform_batch(self, batch: Batch) -> Batch:
-        """uint8 frames and waveforms → augmented clips [B, 3, T, H, W] and spectrograms [B, 1, time, frequency]."""
+        """What was read → clips [B, 3, T, H, W], flow [B, 2, T, H, W] and spectrograms [B, 1, time, frequency]."""
         out = dict(batch)
         for name, view in self.views.items():
             if name not in batch:
@@ -132,6 +141,9 @@ class Method(pl.LightningModule):
             if isinstance(view, VideoView):
                 aspect = out.pop(f"{name}.aspect", None)
                 out[name] = self.transforms[name](batch[name], aspect)
+            elif isinstance(view, FlowView):
+                aspect, step = out.pop(f"{name}.aspect"), out.pop(f"{name}.step")
+                out[name] = self.transforms[name](batch[name], aspect, step)
             else:
                 out[name] = self.transforms[name](batch[name])
         return out

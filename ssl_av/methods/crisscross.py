@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ssl_av.data.views import Anywhere, Inside, Shifted
+from ssl_av.data.views import Anywhere, Half, Inside, Shifted, View, When
 from ssl_av.errors import UserError
 from ssl_av.heads import MLP
 from ssl_av.losses import negative_cosine as D
@@ -16,6 +17,10 @@ from ssl_av.methods.base import Batch, Embeddings, Method
 from ssl_av.methods.settings import Inputs, Networks, Optim, check_choice
 
 TERMS = ("intra", "sync", "async")
+# §4.3: where the second segment lies, in lengths of a segment after the first; None where it is drawn on its own.
+RELAXATIONS: dict[str, float | None] = {
+    "none": 0.0, "mild": 0.5, "medium": 1.0, "extreme": None, "mixed": None, "official": 0.5,
+}  # fmt: skip
 
 
 @register_method
@@ -24,8 +29,10 @@ class CrissCross(Method):
 
     Args:
         terms: which of ``intra`` (eq. 2), ``sync`` (eq. 3) and ``async`` (eq. 4) are averaged (eq. 5: all).
-        relaxation: how far the second segment lies after the first, as a share of a segment's length:
-            0 none, 0.5 mild (50 % overlap, the paper's choice), 1 medium (adjacent), §4.3.
+        relaxation: how the second segment lies in time to the first (§4.3): ``none`` the same, ``mild`` 50 % overlap
+            (the paper's choice), ``medium`` adjacent, ``extreme`` in the other half of the sample, ``mixed`` anywhere.
+            In these, v₁ lies in the time of a₁ and v₂ in that of a₂. ``official`` is the released code's mild: both
+            pictures lie anywhere in the time of both sounds.
         projector: output and hidden width of the projector (table S7: 2048).
         predictor: hidden width of the predictor (table S8: 512).
     """
@@ -37,7 +44,7 @@ class CrissCross(Method):
         self,
         *,
         terms: tuple[str, ...] = TERMS,
-        relaxation: float = 0.5,
+        relaxation: Literal["none", "mild", "medium", "extreme", "mixed", "official"] = "mild",
         projector: int = 2048,
         predictor: int = 512,
         inputs: Inputs = Inputs(frames=8, fps=16, size=112, audio_seconds=2.0, front_end="crisscross"),
@@ -68,25 +75,36 @@ class CrissCross(Method):
             check_choice("term", term, TERMS)
         if not terms:
             raise UserError("terms must name at least one of intra, sync, async")
-        if relaxation < 0:
-            raise UserError(f"relaxation must not be negative, got {relaxation}")
+        check_choice("relaxation", relaxation, tuple(RELAXATIONS))
         self.terms = tuple(terms)
-        # The sound's window holds both segments; so does the video's, which lies anywhere inside it.
-        span = 1 + relaxation
-        self.declare(
-            {
-                "audio_1": self.sound("crisscross", when=Anywhere(span)),
-                "audio_2": self.sound("crisscross", when=Shifted("audio_1", relaxation)),
-                "video_1": self.clip("crisscross", when=Inside("audio_1", span)),
-                "video_2": self.clip("crisscross", when=Shifted("video_1", relaxation)),
-            }
-        )
+        self.declare(self.segments(relaxation))
         self.backbones["video"], self.backbones["audio"] = self.video_backbone(), self.audio_backbone()
         self.projectors, self.heads = nn.ModuleDict(), nn.ModuleDict()
         for m in self.backbones:
             width = (projector, projector)
             self.projectors[m] = MLP(self.net(m).num_features, width, projector, norm=True, last_norm=True)
             self.heads[m] = MLP(projector, (predictor,), projector, norm=True)
+
+    def segments(self, relaxation: str) -> dict[str, View]:
+        """The four views; the shorter of picture and sound lies in the time of the longer (§3: the same timestamps)."""
+        outer, inner = "audio", "video"
+        if self.clip().seconds > self.sound().seconds:
+            outer, inner = inner, outer
+        by = RELAXATIONS[relaxation]
+        when: dict[str, tuple[When, When]]
+        if by is None:
+            apart = (Half(0), Half(1)) if relaxation == "extreme" else (Anywhere(), Anywhere())
+            when = {outer: apart, inner: (Inside(f"{outer}_1"), Inside(f"{outer}_2"))}
+        else:
+            place = (
+                Inside(f"{outer}_1", 1 + by) if relaxation == "official" else Inside(f"{outer}_1", after=by)
+            )
+            when = {
+                outer: (Anywhere(1 + by), Shifted(f"{outer}_1", by)),
+                inner: (place, Shifted(f"{inner}_1", by)),
+            }
+        make: dict[str, Callable[..., View]] = {"audio": self.sound, "video": self.clip}
+        return {f"{m}_{i + 1}": make[m]("crisscross", when=w) for m in when for i, w in enumerate(when[m])}
 
     def predictors(self) -> list[nn.Module]:
         """h_v and h_a: their rate is ten times the base rate and constant (§4.4)."""

@@ -2,7 +2,8 @@
 
 from ssl_av.transforms.audio import AUDIO_AUGMENTS, AudioAugment, AudioTransform, audio_augment
 from ssl_av.transforms.spectrograms import FrontEnd, spectrogram
-from ssl_av.transforms.video import AUGMENTS, VideoAugment, VideoTransform, video_augment
+from ssl_av.transforms.video import VideoTransform
+from ssl_av.transforms.video_augments import AUGMENTS, VideoAugment, video_augment
 
 __all__ = [
     "AUDIO_AUGMENTS",

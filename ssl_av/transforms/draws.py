@@ -37,6 +37,6 @@ class Draw:
         """Whole numbers uniform in 0 .. bound - 1, one for each entry of `bound` (>= 1)."""
         return (self.uniform(*bound.shape) * bound).floor().long().minimum(bound.long() - 1)
 
-    def order(self, n: int) -> list[int]:
-        """A permutation of 0 .. n - 1."""
-        return torch.randperm(n, generator=self.generator, device=self.device).tolist()
+    def orders(self, n: int, length: int) -> Tensor:
+        """Permutations of 0 .. length - 1, one a row: [n, length]."""
+        return self.uniform(n, length).argsort(dim=1)

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -59,6 +60,14 @@ class FrontEnd(nn.Module, ABC):
     @abstractmethod
     def frames(self, samples: int) -> int:
         """Length of the time axis for a waveform of so many samples."""
+
+    def hertz(self) -> Tensor:
+        """Centre frequency of each bin in Hz, [bins], rising; an empty filter lies between its neighbours."""
+        bank = self.get_buffer("bank").double().cpu()
+        weight, lines = bank.sum(0), torch.linspace(0, self.sample_rate / 2, len(bank), dtype=torch.float64)
+        full = (weight > 0).nonzero().flatten()
+        centres = (lines @ bank / weight)[full]
+        return torch.from_numpy(np.interp(np.arange(self.bins), full.numpy(), centres.numpy())).float()
 
     @abstractmethod
     def _values(self, wave: Tensor) -> Tensor:
@@ -114,6 +123,11 @@ class AvidSpectrogram(FrontEnd):
     def frames(self, samples: int) -> int:
         """One for each whole hop."""
         return samples // self.hop
+
+    def hertz(self) -> Tensor:
+        """Centre frequency of each bin in Hz, [bins]: DC, then the middle of each pair."""
+        pairs = torch.arange(self.bins) * 2 - 0.5
+        return pairs.clamp(min=0) * self.sample_rate / self.n_fft
 
     def _values(self, wave: Tensor) -> Tensor:
         frames = self.frames(wave.shape[1])

@@ -36,40 +36,47 @@ def gaussian_blur(video: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     return x.view(b, c, t, h, w)
 
 
-def cutout(video: Tensor, largest: int, draw: Draw) -> Tensor:
-    """Paints over one square a clip with the mean colour of the clip's first frame (CrissCross D.1).
+def random_squares(n: int, side: int, largest: int, draw: Draw) -> Tensor:
+    """One square a clip as a mask, bool [n, side, side] on the CPU (CrissCross D.1, after DeVries & Taylor).
 
-    The side is uniform in 1 .. `largest` pixels, the centre anywhere in the frame, so that a square may
-    hang over the border.
+    Its side is uniform in 1 .. `largest` pixels, its centre anywhere in the frame, so that it may hang over
+    the border.
     """
-    b, _, _, h, w = video.shape
-    side = draw.below(torch.full((b,), largest)) + 1
+    length = draw.below(torch.full((n,), largest)) + 1
 
-    def span(length: int) -> Tensor:
-        start = draw.below(torch.full((b,), length)) - side // 2
-        place = torch.arange(length)
-        return (place >= start[:, None]) & (place < (start + side)[:, None])
+    def span() -> Tensor:
+        start = draw.below(torch.full((n,), side)) - length // 2
+        place = torch.arange(side)
+        return (place >= start[:, None]) & (place < (start + length)[:, None])
 
-    inside = (span(h)[:, :, None] & span(w)[:, None, :]).to(video.device)
+    return span()[:, :, None] & span()[:, None, :]
+
+
+def cutout(video: Tensor, holes: Tensor) -> Tensor:
+    """Paints over what the masks [B, H, W] cover with the mean colour of the clip's first frame."""
     mean = video[:, :, :1].mean(dim=(3, 4), keepdim=True)
-    return torch.where(inside[:, None, None], mean, video)
+    return torch.where(holes.to(video.device)[:, None, None], mean, video)
 
 
-def random_convolution(video: Tensor, draw: Draw, largest: int = 11) -> Tensor:
-    """Filters each clip with its own random 2D convolution across the colour channels (BraVe A.2).
+def random_kernels(n: int, draw: Draw, largest: int = 11, channels: int = 3) -> list[Tensor]:
+    """Weights of one random convolution a clip, [channels, channels, k, k] on the CPU (BraVe A.2).
 
-    The width is odd, uniform in 1 .. `largest`; He-normal weights, no bias, zero padding that keeps the
-    size. The result is not limited to [0, 1].
+    The width k is odd, uniform in 1 .. `largest`; He-normal weights.
     """
-    b, c, t, h, w = video.shape
-    widths = 2 * draw.below(torch.full((b,), (largest + 1) // 2)) + 1
+    widths = 2 * draw.below(torch.full((n,), (largest + 1) // 2)) + 1
+    return [
+        draw.normal(channels, channels, k, k) * math.sqrt(2 / (channels * k * k)) for k in widths.tolist()
+    ]
+
+
+def convolve(video: Tensor, kernels: list[Tensor]) -> Tensor:
+    """Filters each clip with its own 2D convolution across the colour channels (BraVe's random convolution).
+
+    No bias, zero padding that keeps the size. The result is not limited to [0, 1].
+    """
     out = torch.empty_like(video)
-    for width in widths.unique().tolist():
-        rows = (widths == width).nonzero().flatten()
-        n = len(rows)
-        weight = draw.normal(n * c, c, width, width) * math.sqrt(2 / (c * width * width))
-        rows = rows.to(video.device)
-        frames = video[rows].permute(2, 0, 1, 3, 4).reshape(t, n * c, h, w)
-        frames = F.conv2d(frames, weight.to(video), padding=width // 2, groups=n)
-        out[rows] = frames.view(t, n, c, h, w).permute(1, 2, 0, 3, 4)
+    for clip, kernel, into in zip(video, kernels, out, strict=True):
+        frames = clip.transpose(0, 1).contiguous(memory_format=torch.channels_last)  # twice as fast on a CPU
+        weight = kernel.to(video).contiguous(memory_format=torch.channels_last)
+        into.copy_(F.conv2d(frames, weight, padding=kernel.shape[-1] // 2).transpose(0, 1))
     return out

@@ -90,3 +90,13 @@ def test_torchvision_weights_fit_and_give_torchvisions_features() -> None:
     x = torch.randn(1, 3, 2, 16, 16)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x))
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_10", "r2plus1d_18", "r2plus1d_34", "r2plus1d_18_torchvision"])
+def test_two_channels_for_optical_flow(name: str) -> None:
+    three, two = on_meta(name), on_meta(name, in_channels=2)
+    assert two(torch.empty(2, 2, 8, 32, 32, device="meta")).shape == (2, two.num_features)
+    with pytest.raises(ValueError, match=r"\[B, 2, T, H, W\], got \[1, 3"):
+        two(torch.empty(1, 3, 8, 32, 32, device="meta"))
+    stems = [next(p for p in net.parameters()).numel() for net in (two, three)]
+    assert stems[0] * 3 == stems[1] * 2

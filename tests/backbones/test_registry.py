@@ -33,7 +33,7 @@ def test_options_reach_the_network() -> None:
     [
         ("r2plus1d_81", {}, "unknown backbone 'r2plus1d_81'; did you mean .*ssl-av list backbones"),
         ("r2plus1d_10", {"widht": 16}, "of backbone 'r2plus1d_10' 'widht'; did you mean width"),
-        ("r2plus1d_18_torchvision", {"width": 16}, "of backbone .* 'width'; known: pool"),
+        ("r2plus1d_18_torchvision", {"width": 16}, "of backbone .* 'width'; known: in_channels, pool"),
         ("conv9_audio", {"pool": "mean"}, "unknown pool 'mean'; .*max"),
         ("r2plus1d_10", {"width": 0}, "width must be a whole number above 0, got 0"),
         ("conv9_audio", {"width": 2.5}, "width must be a whole number above 0, got 2.5"),

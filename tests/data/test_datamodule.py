@@ -6,8 +6,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from ssl_av.data.datamodule import AVDataModule, ClipDataset, EpochSampler, collate
 from ssl_av.data.loading import Loading
@@ -53,6 +55,41 @@ def test_the_same_for_any_number_of_workers_and_different_in_the_next_epoch(clip
         assert torch.equal(a["audio"], b["audio"])
     later = batches(clips, LOADING, epoch=1)
     assert not all(torch.equal(a["index"], b["index"]) for a, b in zip(alone, later, strict=True))
+
+
+class Echo:
+    """A reader that answers with what it was asked for."""
+
+    def read(self, path, video, audio):
+        return [], [np.full(request.samples, request.start, np.float32) for request in audio]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_start_times_are_the_same_for_any_number_of_workers(clips, monkeypatch, workers):
+    monkeypatch.setattr("ssl_av.data.datamodule.create_reader", lambda name: Echo())
+    views = {
+        "a": AudioView(0.1, 100),
+        "b": AudioView(0.2, 100),
+        "c": AudioView(0.2, 100, when=StartsWith("a")),
+    }
+    train = clips.split("train")
+
+    def starts(workers: int, seed: int, epoch: int) -> list[tuple[float, ...]]:
+        data = ClipDataset(train, views, LOADING, seed)
+        sampler = EpochSampler(len(data), shuffle=True, seed=seed)
+        sampler.set_epoch(epoch)
+        loader = DataLoader(
+            data, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=collate, multiprocessing_context="fork"
+            if workers else None,
+        )  # fmt: skip
+        rows = [zip(b["index"], b["a"][:, 0], b["b"][:, 0], b["c"][:, 0], strict=True) for b in loader]
+        return [tuple(map(float, row)) for batch in rows for row in batch]
+
+    alone = starts(0, seed=5, epoch=2)
+    assert starts(workers, seed=5, epoch=2) == alone
+    assert all(a == c != b for _, a, b, c in alone)
+    assert set(alone).isdisjoint(starts(workers, seed=5, epoch=3))
+    assert set(alone).isdisjoint(starts(workers, seed=6, epoch=2))
 
 
 def test_start_times_change_with_the_epoch_not_with_the_order(clips):

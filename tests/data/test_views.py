@@ -11,6 +11,9 @@ from ssl_av.data.views import (
     AnyStart,
     Anywhere,
     AudioView,
+    CentredOn,
+    FlowView,
+    Half,
     Inside,
     Near,
     Shifted,
@@ -77,6 +80,36 @@ def test_crisscross_mild_segments_overlap_by_half_and_stay_inside(duration, seed
     assert w["video_2"].start + 0.5 <= w["audio_1"].start + 3.0 + 1e-9
 
 
+@given(durations, seeds)
+@settings(deadline=None)
+def test_halves(duration, seed):
+    views = {f"v{k}": VideoView(8, 8, 48, when=Half(k)) for k in (0, 1)}
+    first, second = draw(views, duration, seed).values()
+    if duration >= 2:
+        assert first.start >= 0
+        assert first.start + 1 <= duration / 2 + 1e-9
+        assert duration / 2 <= second.start
+        assert second.start + 1 <= duration + 1e-9
+    else:
+        assert (first.start, second.start) == (0, max(duration - 1, 0))
+
+
+@given(durations, seeds)
+@settings(deadline=None)
+def test_centred_on_a_view_it_may_overrun_both_ends_and_loops(duration, seed):
+    view = VideoView(64, 6.4, 48, when=CentredOn("a"))
+    windows = draw({"a": VideoView(8, 8, 48), "b": view}, duration, seed)
+    assert windows["b"].start == pytest.approx(windows["a"].start + 0.5 - 5)
+    times = view.request(windows["b"], 3.0, duration, 48).times
+    assert ((times >= 3) & (times <= 3 + duration)).all()
+    expected = 3 + (windows["b"].start + np.arange(64) / 6.4) % duration
+    np.testing.assert_allclose(times, expected)
+    sound = AudioView(10.0, 1000)
+    pieces = sound.requests(windows["b"], 3.0, duration)
+    assert sum(p.samples for p in pieces) == sound.samples
+    assert pieces[0].start == pytest.approx(3 + windows["b"].start % duration)
+
+
 def test_uniform_over_the_room():
     starts = [draw({"a": VideoView(8, 8, 48)}, 5.0, seed)["a"].start for seed in range(2000)]
     assert np.mean(starts) == pytest.approx(2.0, abs=0.1)
@@ -121,4 +154,5 @@ def test_a_view_relative_to_a_later_one_is_named():
 
 def test_modalities_of_views():
     assert modalities({"x": VideoView(8, 8, 48)}) == {"video"}
+    assert modalities({"x": FlowView(8, 8, 48)}) == {"video"}  # it is made from the picture
     assert modalities({"x": VideoView(8, 8, 48), "y": AudioView(1.0, 100)}) == {"video", "audio"}

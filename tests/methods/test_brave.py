@@ -15,31 +15,62 @@ def unit(x: torch.Tensor) -> np.ndarray:
     return a / np.linalg.norm(a, axis=1, keepdims=True)
 
 
-def test_the_loss_is_the_sum_of_both_directions_over_the_broad_views(small, batch_of):
-    method = small("brave", broad=["audio", "rgb+rc"], broad_frames=4, broad_fps=4, broad_size=32)
+BROAD = {"broad_frames": 4, "broad_fps": 4, "broad_size": 32}
+
+
+def test_the_loss_is_the_sum_of_both_directions_over_the_modalities(small, batch_of):
+    method = small("brave", broad=["audio", "rgb+rc", "flow"], **BROAD)
     batch = method.transform_batch(batch_of(method))
     e = method(batch)
     expected = 0.0
-    for b in ("broad_0", "broad_1"):  # eq. 5 with eq. 3 and 4
+    for b in ("broad_0", "broad_1", "broad_2"):  # eq. 5 with eq. 2 and 3
         expected += np.mean(((unit(e["h_narrow"]) - unit(e[f"z_{b}"])) ** 2).sum(axis=1))
         expected += np.mean(((unit(e[f"h_{b}"]) - unit(e["z_narrow"])) ** 2).sum(axis=1))
     assert method.loss(e, batch)["loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_one_projector_and_predictor_but_a_backbone_for_each_view(small):
-    method = small("brave", broad=["audio", "audio", "rgb"], broad_frames=4, broad_fps=4, broad_size=32)
+def test_of_several_views_of_a_modality_the_mean_is_the_target(small, batch_of):
+    method = small("brave", broad=["rgb", "audio", "rgb+rc", "rgb"], **BROAD)
+    batch = method.transform_batch(batch_of(method))
+    e = method(batch)
+    parts = method.loss(e, batch)
+    views = ("broad_0", "broad_2", "broad_3")
+    mean = sum(e[f"z_{b}"] for b in views) / 3  # §3.1
+    towards = np.mean(((unit(e["h_narrow"]) - unit(mean)) ** 2).sum(axis=1))
+    back = [np.mean(((unit(e[f"h_{b}"]) - unit(e["z_narrow"])) ** 2).sum(axis=1)) for b in views]
+    assert parts["narrow_to_rgb"].item() == pytest.approx(towards, rel=1e-5)
+    assert parts["rgb_to_narrow"].item() == pytest.approx(np.mean(back), rel=1e-5)
+    others = parts["narrow_to_audio"] + parts["audio_to_narrow"]
+    assert (parts["loss"] - others).item() == pytest.approx(towards + np.mean(back), rel=1e-5)
+
+
+def test_one_projector_and_predictor_but_a_backbone_for_each_modality(small):
+    method = small("brave", broad=["audio", "audio", "rgb", "rgb+rc", "flow"], **BROAD)
+    assert list(method.broad_backbones) == ["audio", "rgb", "flow"]
     networks = [method.backbones["video"], *method.broad_backbones.values()]
     assert len({id(n) for n in networks}) == 4
-    assert method.backbones["audio"] is method.broad_backbones["broad_0"]
+    assert method.backbones["audio"] is method.broad_backbones["audio"]
     assert method.predictors() == [method.predictor]
+
+
+def test_flow_has_a_network_of_two_channels(small, batch_of):
+    method = small("brave", broad=["flow"], **BROAD)
+    view = method.views["broad_0"]
+    assert (view.modality, view.frames, view.fps, view.size) == ("flow", 4, 4, 32)
+    batch = method.transform_batch(batch_of(method))
+    assert batch["broad_0"].shape == (6, 2, 4, 32, 32)
+    assert "broad_0.step" not in batch
+    assert set(method.backbones) == {"video"}
+    method.loss(method(batch), batch)["loss"].backward()
+    assert all(p.grad is not None for p in method.broad_backbones["flow"].parameters())
 
 
 def test_an_adapter_only_where_the_features_differ_in_size(small):
     same, different = small("brave"), small("brave", networks={
         "video": "r2plus1d_10", "video_args": {"width": 4}, "audio": "conv9_audio", "audio_args": {"width": 2},
     })  # fmt: skip
-    assert isinstance(same.adapters["broad_0"], torch.nn.Identity)
-    adapter = different.adapters["broad_0"]
+    assert isinstance(same.adapters["audio"], torch.nn.Identity)
+    adapter = different.adapters["audio"]
     assert (adapter.in_features, adapter.out_features) == (16, 32)
 
 
@@ -47,19 +78,19 @@ def test_narrow_to_broad_moves_only_the_narrow_branch(small, batch_of):
     method = small("brave")
     batch = method.transform_batch(batch_of(method))
     e = method(batch)
-    method.loss(e, batch)["narrow_to_broad_0"].backward()
+    method.loss(e, batch)["narrow_to_audio"].backward()
     assert all(p.grad is not None for p in method.backbones["video"].parameters())
     assert all(p.grad is None for p in method.backbones["audio"].parameters())
 
 
 def test_audio_starts_with_the_narrow_view_and_broad_video_anywhere(small):
-    method = small("brave", broad=["audio", "rgb"], broad_frames=4, broad_fps=4, broad_size=32)
+    method = small("brave", broad=["audio", "rgb"], **BROAD)
     assert method.views["broad_0"].when == StartsWith("narrow")
     assert method.views["broad_1"].when == AnyStart()
 
 
 def test_without_audio_there_is_no_audio_backbone_and_no_shared_space(small):
-    method = small("brave", broad=["rgb", "rgb"], broad_frames=4, broad_fps=4, broad_size=32)
+    method = small("brave", broad=["rgb", "rgb"], **BROAD)
     assert set(method.backbones) == {"video"}
     assert method.embed("video", torch.randn(2, 32, 1, 1, 1)) is None
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as tv
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_av.transforms import geometry
@@ -118,3 +122,59 @@ def test_each_clip_is_sampled_as_finely_as_its_own_box_needs() -> None:
     alone = [geometry.crop_resize(video[i : i + 1], boxes[i : i + 1], 16, flip[i : i + 1]) for i in range(3)]
     assert torch.equal(together, torch.cat(alone))
     torch.testing.assert_close(together[0], video[0, :, :, 16:32, 16:32].float().flip(-1), atol=1e-3, rtol=0)
+
+
+def bilinear(frame: NDArray[np.float64], x: float, y: float) -> float:
+    """The frame at a place in pixels whose centres are whole numbers; beyond the border its last pixel."""
+    h, w = frame.shape
+    x, y = min(max(x, 0.0), w - 1.0), min(max(y, 0.0), h - 1.0)
+    i, j = min(int(y), h - 2), min(int(x), w - 2)
+    a, b = y - i, x - j
+    top = (1 - b) * frame[i, j] + b * frame[i, j + 1]
+    return float((1 - a) * top + a * ((1 - b) * frame[i + 1, j] + b * frame[i + 1, j + 1]))
+
+
+@pytest.mark.parametrize("finer", [1, 2])
+def test_crop_by_definition(finer: int) -> None:
+    rng = np.random.default_rng(1)
+    frame = rng.integers(0, 256, (20, 28)).astype(np.float64)
+    size = 13 // finer
+    x, y, width, height = 0.2, 0.1, 0.47, 0.6  # 13.2 x 12 pixels
+    expected = np.zeros((size, size))
+    for i in range(size):
+        for j in range(size):
+            parts = [
+                bilinear(
+                    frame,
+                    (x + width * (1 - (j + (q + 0.5) / finer) / size)) * 28 - 0.5,  # mirrored
+                    (y + height * (i + (p + 0.5) / finer) / size) * 20 - 0.5,
+                )
+                for p in range(finer)
+                for q in range(finer)
+            ]
+            expected[i, j] = np.mean(parts)
+    video = torch.from_numpy(frame).to(torch.uint8).expand(1, 3, 2, 20, 28)
+    box = torch.tensor([[x, y, width, height]])
+    got = geometry.crop_resize(video, box, size, torch.tensor([True]))
+    np.testing.assert_allclose(got[0, 2, 1].numpy(), expected, atol=1e-2)
+
+
+def test_both_ways_of_cropping_agree() -> None:
+    video = torch.randint(0, 256, (40, 3, 2, 48, 64), dtype=torch.uint8)
+    boxes = geometry.random_boxes(torch.full((40,), 1.5), (0.08, 1.0), (0.5, 2.0), draws(2))
+    flip = draws(3).chance(40, 0.5)
+    finer = torch.arange(40) % 3 + 1
+    grid = geometry._by_grid(video, boxes, 20, flip, finer)
+    torch.testing.assert_close(geometry._by_matrices(video, boxes, 20, flip, finer), grid, atol=2e-2, rtol=0)
+    large = torch.randint(0, 256, (1, 3, 1, 128, 128), dtype=torch.uint8)  # larger than matrices are used for
+    whole = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    torch.testing.assert_close(geometry.crop_resize(large, whole, 128), large.float(), atol=1e-2, rtol=0)
+
+
+def test_area_is_uniform_and_aspect_log_uniform() -> None:
+    # a square frame and narrow limits: every first try fits, so the law shows undistorted
+    _, _, w, h = geometry.random_boxes(torch.ones(40_000), (0.1, 0.5), (0.8, 1.25), draws(5)).T
+    area, ratio = w * h, (w / h).log() / math.log(1.25)
+    for value, low, high in ((area, 0.1, 0.5), (ratio, -1.0, 1.0)):
+        shares = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
+        torch.testing.assert_close(value.quantile(shares), low + shares * (high - low), atol=0.02, rtol=0)

@@ -195,6 +195,22 @@ def test_small() -> None:
 
 
 @pytest.mark.parametrize("name", FRONT_ENDS)
+def test_a_tone_is_loudest_in_the_bin_of_its_frequency(name: str) -> None:
+    front_end = spectrogram(name) if name != "avid" else spectrogram(name, stats=None)
+    hertz = front_end.hertz()
+    assert hertz.shape == (front_end.bins,)
+    assert (hertz.diff() >= 0).all()
+    t = torch.arange(front_end.sample_rate // 2) / front_end.sample_rate
+    for tone in (
+        1500.0,
+        3000.0,
+        6000.0,
+    ):  # between two tones BraVe's short window cannot tell more than 150 Hz
+        loudest = front_end(torch.sin(2 * torch.pi * tone * t)[None])[0, 0, 10].argmax()
+        assert hertz[loudest] == pytest.approx(tone, abs=160)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
 def test_samples_do_not_influence_each_other(name: str) -> None:
     front_end = spectrogram(name)
     waves = torch.randn(3, front_end.sample_rate // 4) * torch.tensor([[0.01], [1.0], [0.1]])

@@ -29,13 +29,35 @@ def test_identity_when_everything_is_off() -> None:
     torch.testing.assert_close(out, video.float() / 255, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", AUGMENTS)
+CONSISTENT = [name for name, augment in AUGMENTS.items() if augment.consistent]
+
+
+@pytest.mark.parametrize("name", CONSISTENT)
 def test_all_frames_of_a_clip_get_the_same(name: str) -> None:
     still = clips(b=8, t=1).expand(-1, -1, 4, -1, -1)
     out = VideoTransform(28, name)(still, generator=seeded())
     assert out.shape == (8, 3, 4, 28, 28)
     assert torch.isfinite(out).all()
     torch.testing.assert_close(out, out[:, :, :1].expand_as(out), atol=1e-5, rtol=1e-5)
+
+
+def test_drawn_per_frame_each_frame_is_a_clip_of_its_own() -> None:
+    augment = AUGMENTS["crisscross_per_frame"]
+    video, aspect = clips(b=3, t=4), torch.tensor([1.0, 1.5, 0.7])
+    out = VideoTransform(28, augment)(video, aspect, seeded())
+    assert out.shape == (3, 3, 4, 28, 28)
+    assert out.is_contiguous()
+    frames = video.transpose(1, 2).reshape(12, 3, 1, 32, 32)  # clip 0's frames, then clip 1's …
+    alone = VideoTransform(28, replace(augment, consistent=True))(
+        frames, torch.tensor([1.0, 1.5, 0.7]).repeat_interleave(4), seeded()
+    )
+    for clip in range(3):
+        for frame in range(4):
+            torch.testing.assert_close(out[clip, :, frame], alone[clip * 4 + frame, :, 0], atol=0, rtol=0)
+    still = VideoTransform(28, augment)(video[:1, :, :1].expand(1, 3, 8, 32, 32), None, seeded())[0]
+    assert all(not torch.allclose(still[:, 0], still[:, k], atol=1e-3) for k in range(1, 8))
+    still = VideoTransform(32, augment).eval()(video[:1, :, :1].expand(1, 3, 8, 32, 32))
+    torch.testing.assert_close(still, still[:, :, :1].expand_as(still))  # nothing is random in eval mode
 
 
 @pytest.mark.parametrize("name", [name for name in AUGMENTS if name != "none"])
@@ -160,7 +182,18 @@ def test_paper_numbers() -> None:
         1.0,
     )
     assert AUGMENTS["brave_broad"] == replace(brave, random_conv=True)
-    assert AUGMENTS["stica"].crop_area == (0.14, 1.0)
+    stica = AUGMENTS["stica"]
+    assert (stica.crop_area, stica.jitter, stica.jitter_p) == ((0.14, 1.0), (0.4, 0.4, 0.4, 0.0), 0.8)
+    assert (stica.grey_p, stica.blur_p) == (0.2, 0.5)
+    simclr = AUGMENTS["stica_simclr"]
+    assert (simclr.crop_area, simclr.jitter, simclr.jitter_p) == ((0.08, 1.0), (0.8, 0.8, 0.8, 0.2), 0.8)
+    # CrissCross table 5, and its ablation of MSC-HF-CJ-GS drawn for each frame
+    full, per_frame = AUGMENTS["crisscross"], AUGMENTS["crisscross_per_frame"]
+    assert (full.grey_p, full.blur_p, full.blur_sigma, full.flip) == (0.2, 0.5, (0.1, 2.0), 0.5)
+    assert replace(per_frame, consistent=True) == AUGMENTS["crisscross_gs"]
+    assert not per_frame.consistent
+    assert AUGMENTS["crisscross_gs_c"].cutout == 20
+    assert AUGMENTS["crisscross_gs_gb"].blur_p == 0.5
 
 
 def test_crop_area_can_be_replaced_by_name() -> None:

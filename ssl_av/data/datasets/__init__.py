@@ -13,7 +13,7 @@ import importlib
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from ssl_av.data.manifest import Row
+from ssl_av.data.rows import Row
 from ssl_av.discovery import first_lines
 from ssl_av.errors import UserError, unknown
 
@@ -27,13 +27,16 @@ class Dataset(Protocol):
         root: the folder that the samples' paths are relative to.
         label_type: ``single``, ``multi`` (`Row.labels`) or ``none``.
         modalities: what a whole sample has.
-        folds: number of its official splits or folds (1 where there is one division only).
+        folds: number of its official splits or folds (1 where there is one division only); where there are more, the
+            field ``fold`` chooses, from 1.
+        needs: what has to be on the disk, in a few words.
     """
 
     root: Path
     label_type: ClassVar[str] = "single"
     modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
     folds: ClassVar[int] = 1
+    needs: ClassVar[str] = ""
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Every sample, and the names of the classes (empty without labels).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ssl_av.data.manifest import Row
+from ssl_av.data.rows import Row
 from ssl_av.data.splits import split_name
 from ssl_av.errors import UserError, unknown
 
@@ -20,7 +20,8 @@ LABELS = ("label", "class", "category")
 class CsvDataset:
     """Samples listed in a text file in UTF-8 with a header line; commas, semicolons or tabs between the cells.
 
-    Columns ``start`` and ``end`` (seconds), where there are any, cut a sample out of its file.
+    Columns ``start`` and ``end`` (seconds), where there are any, cut a sample out of its file. Without a column of
+    splits, splits are drawn by a hash of the paths. Other columns are passed over.
 
     Attributes:
         file: the table.
@@ -28,21 +29,27 @@ class CsvDataset:
         label: column with the class names; by default label, class or category, if one is there.
         path: column with the paths; by default the first of path, file, filename, video … that is there.
         split: column with train, val or test; by default ``split``, if it is there.
+        label_separator: what stands between several labels in one cell, e.g. ``|``; then samples have many labels
+            each. Without it a cell is one label, whatever is in it.
     """
 
     label_type: ClassVar[str] = "single"
     modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
     folds: ClassVar[int] = 1
+    needs: ClassVar[str] = "one table with a header; files anywhere"
 
     file: Path
     root: Path = None  # type: ignore[assignment]  # becomes a Path below
     label: str | None = None
     path: str | None = None
     split: str | None = None
+    label_separator: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "file", Path(self.file).expanduser())
         object.__setattr__(self, "root", Path(self.root).expanduser() if self.root else self.file.parent)
+        if self.label_separator:
+            object.__setattr__(self, "label_type", "multi")
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Every line of the table, and the names of the classes.
@@ -53,26 +60,31 @@ class CsvDataset:
         header, lines = self._table()
         path = self._column("path", self.path, header, PATHS)
         if path is None:
-            names = ", ".join(header)
             raise UserError(
-                f"--data.file {self.file}: name its column of paths by --data.path (it has {names})"
+                f"--data.file {self.file}: name its column of paths by --data.path (it has {', '.join(header)})"
             )
         label = self._column("label", self.label, header, LABELS)
         split = self._column("split", self.split, header, ("split",))
         start, end = (self._column(name, None, header, (name,)) for name in ("start", "end"))
-        classes = _classes([line[label] for _, line in lines]) if label else ()
+        if self.label_separator and label is None:
+            raise UserError(
+                f"{self.file}: name its column of labels by --data.label (it has {', '.join(header)})"
+            )
+        named = [self._labels(line[label]) if label else [] for _, line in lines]
+        classes = _classes([name for names in named for name in names])
         number = {name: i for i, name in enumerate(classes)}
         rows = []
-        for at, line in lines:
+        for (at, line), names in zip(lines, named, strict=True):
             if not line[path]:
                 raise UserError(f"{self.file}, line {at}: no path in column '{path}'")
             rows.append(
                 Row(
                     path=line[path],
-                    label=number.get(line[label], -1) if label else -1,
+                    label=number[names[0]] if names and not self.label_separator else -1,
                     split=self._split(line[split], at) if split else "",
                     start=self._seconds(line, start, at) or 0.0,
                     end=self._seconds(line, end, at),
+                    labels=tuple(number[name] for name in names) if self.label_separator else (),
                 )
             )
         return rows, classes
@@ -117,6 +129,11 @@ class CsvDataset:
             return named
         return next((c for u in usual for c in header if c.lower() == u), None)
 
+    def _labels(self, text: str) -> list[str]:
+        """The different labels of a cell; an empty one is none."""
+        names = text.split(self.label_separator) if self.label_separator else [text]
+        return list(dict.fromkeys(name.strip() for name in names if name.strip()))
+
     def _split(self, text: str, at: int) -> str:
         name = split_name(text)
         if name is None and text:
@@ -132,7 +149,7 @@ class CsvDataset:
 
 
 def _classes(labels: Sequence[str]) -> tuple[str, ...]:
-    """The different labels: whole numbers by size, else by name; an empty cell is no label."""
-    names = {label for label in labels if label}
+    """The different labels: whole numbers by size, else by name."""
+    names = set(labels)
     numbers = all(name.isdecimal() for name in names)
     return tuple(sorted(names, key=int) if numbers else sorted(names))

@@ -2,51 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ssl_av.data.manifest import Row
+from ssl_av.data.datasets._files import check_folder, media_files
+from ssl_av.data.rows import Row
 from ssl_av.data.splits import split_name
 from ssl_av.errors import UserError
-
-SUFFIXES = frozenset(
-    {
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".divx",
-        ".flv",
-        ".m2ts",
-        ".m2v",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-    }
-    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
-    | {
-        ".aac",
-        ".aif",
-        ".aiff",
-        ".au",
-        ".flac",
-        ".m4a",
-        ".mka",
-        ".mp2",
-        ".mp3",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".wav",
-        ".wma",
-    }
-)
-"""Files that are taken for videos or sounds; others (texts, pictures, archives) are passed over."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +27,7 @@ class FolderDataset:
     label_type: ClassVar[str] = "single"
     modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
     folds: ClassVar[int] = 1
+    needs: ClassVar[str] = "videos or sounds at any depth; sub-folders are classes, or splits and classes"
 
     root: Path
 
@@ -76,10 +40,8 @@ class FolderDataset:
         Raises:
             UserError: if the folder is missing or holds no video and no sound.
         """
-        if not self.root.is_dir():
-            problem = "is not a folder" if self.root.exists() else "no such folder"
-            raise UserError(f"--data.root {self.root}: {problem}")
-        files = sorted(_files(self.root))
+        check_folder(self.root)
+        files = sorted(media_files(self.root))
         if not files:
             raise UserError(
                 f"--data.root {self.root}: no videos in it or below it (.mp4, .avi, .mkv, .webm …)"
@@ -99,20 +61,3 @@ class FolderDataset:
             for parts, folders, split in zip(files, names, splits, strict=True)
         ]
         return rows, classes
-
-
-def _files(root: Path) -> Iterator[tuple[str, ...]]:
-    """The parts of each file's path below ``root``. Links are followed, but never in a circle."""
-    seen = {os.path.realpath(root)}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        below = Path(folder).relative_to(root).parts
-        kept = []
-        for name in sorted(folders):
-            real = os.path.realpath(os.path.join(folder, name))
-            if not name.startswith(".") and real not in seen:
-                seen.add(real)
-                kept.append(name)
-        folders[:] = kept
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield (*below, name)

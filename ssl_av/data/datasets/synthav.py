@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from rich.progress import track
-
 from ssl_av.cache import cache_dir
-from ssl_av.data import synthav
-from ssl_av.data.manifest import Row
+from ssl_av.data.rows import Row
+from ssl_av.data.splits import SPLITS
 from ssl_av.errors import UserError
 
 Job = tuple[str, int, str, int]
@@ -40,6 +38,7 @@ class SynthavDataset:
     label_type: ClassVar[str] = "single"
     modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
     folds: ClassVar[int] = 1
+    needs: ClassVar[str] = "nothing: it is rendered"
 
     root: Path = None  # type: ignore[assignment]  # becomes a Path below
     seed: int = 0
@@ -53,7 +52,7 @@ class SynthavDataset:
         object.__setattr__(self, "root", root)
         if self.seed < 0:
             raise UserError(f"synthav: seed is {self.seed}; it must not be negative")
-        for split in synthav.SPLITS:
+        for split in SPLITS:
             if getattr(self, split) < 1:
                 raise UserError(f"synthav: {split} is {getattr(self, split)}; every split needs a sample")
         if self.workers is not None and self.workers < 1:
@@ -65,6 +64,8 @@ class SynthavDataset:
         Raises:
             UserError: if the folder cannot be written.
         """
+        from ssl_av.data import synthav  # numpy and the encoder: listing the data sets needs neither
+
         folder = self.root / f"v{synthav.VERSION}-seed{self.seed}"
         rows: list[Row] = []
         missing: list[Job] = []
@@ -105,6 +106,10 @@ def _cores() -> int:
 
 def _render(jobs: Sequence[Job], workers: int) -> None:
     """Render the jobs in processes of their own, with a progress bar."""
+    from rich.progress import track
+
+    from ssl_av.data import synthav
+
     title = f"rendering synthav ({len(jobs)} samples, once)"
     workers = min(workers, len(jobs))
     if workers == 1:

@@ -153,5 +153,7 @@ def create_reader(name: str = "pyav") -> Reader:
     if name not in READERS:
         raise unknown("reader", name, READERS)
     module = importlib.import_module(f"ssl_av.data.media.{name}")
-    reader: Reader = getattr(module, READERS[name])()
-    return reader
+    files: Reader = getattr(module, READERS[name])()
+    from ssl_av.data.pack.reader import PackReader
+
+    return PackReader(files)

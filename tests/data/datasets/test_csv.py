@@ -94,3 +94,17 @@ def test_real_tables(shared: Path) -> None:
     assert (len(rows), len(classes)) == (2000, 50)
     rows, _ = CsvDataset(shared / "clips" / "clips.csv").rows()
     assert all((shared / "clips" / row.path).is_file() for row in rows)
+
+
+def test_several_labels_in_a_cell(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label\na.mp4,dog | cat|dog\nb.mp4,cat\nc.mp4,\n")
+    dataset = create_dataset("csv", file=file, label_separator="|")
+    assert dataset.label_type == "multi"
+    rows, classes = dataset.rows()
+    assert classes == ("cat", "dog")
+    assert rows == [Row("a.mp4", labels=(1, 0)), Row("b.mp4", labels=(0,)), Row("c.mp4")]
+    single = create_dataset("csv", file=file)
+    assert single.label_type == "single"
+    assert single.rows()[1] == ("cat", "dog | cat|dog")
+    with pytest.raises(UserError, match=r"name its column of labels by --data\.label \(it has path, what\)"):
+        create_dataset("csv", file=table(tmp_path, "path,what\na,b\n"), label_separator="|").rows()

@@ -1,0 +1,62 @@
+"""ESC-50: 2,000 sounds of 5 s, 50 classes, five official folds; sound only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ssl_av.data.datasets._files import NameIndex
+from ssl_av.data.datasets._lists import below, mistake, read_table
+from ssl_av.data.datasets._official import OfficialDataset
+from ssl_av.data.rows import Row
+
+COLUMNS = ("filename", "fold", "target", "category")
+
+
+@dataclass(frozen=True)
+class Esc50Dataset(OfficialDataset):
+    """ESC-50 by ``meta/esc50.csv`` (Piczak 2015).
+
+    One fold tests and the other four train; published numbers are the mean over the five. There is no official
+    validation split: it is drawn from the four by a hash of the paths. The list says ``.wav``; the older release's
+    ``.ogg`` of the same name serves too.
+
+    Attributes:
+        root: the folder of the sounds, at any depth (``audio/<fold>-<id>-<take>-<target>.wav``).
+        lists: the folder of ``esc50.csv``, if it is not in the root or in ``meta`` in it.
+        fold: the fold that tests, 1 to 5.
+    """
+
+    modalities: ClassVar[tuple[str, ...]] = ("audio",)
+    folds: ClassVar[int] = 5
+    needs: ClassVar[str] = "audio/*.wav or .ogg; meta/esc50.csv"
+    list_folders: ClassVar[tuple[str, ...]] = ("meta",)
+
+    fold: int = 1
+
+    def rows(self) -> tuple[list[Row], tuple[str, ...]]:
+        """Every sound, and the names of the classes by their official numbers.
+
+        Raises:
+            UserError: if folder or list are missing, a line is not as it should be, or no sound is there.
+        """
+        fold = self.check_fold(self.fold)
+        file = self.list_file("esc50.csv")
+        table = read_table(file)
+        at, header = next(table, (1, []))
+        if tuple(header[: len(COLUMNS)]) != COLUMNS:
+            raise mistake(file, at, f"the header is not {','.join(COLUMNS)} …")
+        files = NameIndex(self.root)
+        names: dict[int, str] = {}
+        rows = []
+        for at, cells in table:
+            if len(cells) != len(header) or not (cells[1].isdecimal() and cells[2].isdecimal()):
+                raise mistake(file, at, f"not a file name, fold, target and category: {','.join(cells)}")
+            path, label = f"audio/{below(cells[0], file, at)}", int(cells[2])
+            if names.setdefault(label, cells[3]) != cells[3]:
+                raise mistake(file, at, f"target {label} is '{names[label]}', not '{cells[3]}'")
+            rows.append(Row(files.find(path) or path, label, "test" if int(cells[1]) == fold else "train"))
+        if sorted(names) != list(range(len(names))):
+            raise mistake(file, at, "the targets do not count from 0 without a gap")
+        files.require(rows[0].path if rows else "nothing", len(rows), file)
+        return rows, tuple(names[label] for label in sorted(names))
