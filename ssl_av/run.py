@@ -18,6 +18,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import restrict, summary
@@ -50,6 +51,7 @@ NAMED = 1000
 """Files that a record names at most; of a decayed data set of millions it gives the number."""
 
 
+@reading_explained()
 def execute(
     config: RunConfig,
     manifest: Manifest,
@@ -85,7 +87,10 @@ def execute(
     accounting = Accounting(clock)
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
     if method.trains:
-        checkpoint = ModelCheckpoint(out / "checkpoints", save_last=True, save_top_k=0, every_n_epochs=1)
+        # Not save_last: with nothing else to save, Lightning does not save that one either.
+        checkpoint = ModelCheckpoint(
+            out / "checkpoints", filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
+        )
         extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
         settings: dict[str, Any] = {
             "max_steps": steps,

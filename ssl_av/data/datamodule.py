@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from ssl_av.data.flow import FlowStore, read_views
+from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
 from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
+from ssl_av.data.watch import Overdue, time_limit
 from ssl_av.errors import UserError
-
-Batch = dict[str, Any]
 
 
 class ClipDataset(Dataset[Batch]):
@@ -37,6 +36,7 @@ class ClipDataset(Dataset[Batch]):
         self.views = dict(views)
         self.loading = loading
         self.seed = seed
+        self.diary: Diary | None = None  # the loader brings it
         self._reader: Reader | None = None
         self._flow = FlowStore.serving(views, loading.flow, manifest.root)
 
@@ -62,13 +62,21 @@ class ClipDataset(Dataset[Batch]):
                 audio.append(view.requests(windows[name], sample.start, sample.duration))
         if self._reader is None:  # one per worker process
             self._reader = create_reader(self.loading.reader)
+        worker = get_worker_info()
+        if worker is not None and self.diary is not None:
+            self.diary.write(worker.id, index)
         item: Batch = {"index": index, "label": sample.label}
         try:
-            if self._flow is not None:
-                item |= read_views(self._flow, sample.path, flow, sample.aspect)
-            frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
-        except MediaError as e:
-            return Skip(os.path.relpath(sample.path, self.manifest.root), str(e))
+            with time_limit(self.loading.timeout, worker=worker is not None):
+                if self._flow is not None:
+                    item |= read_views(self._flow, sample.path, flow, sample.aspect)
+                frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
+        except (MediaError, Overdue) as e:
+            reason = str(e)
+            if isinstance(e, Overdue):
+                self._reader = None  # it was interrupted anywhere: a new one for the next sample
+                reason = f"reading took longer than {self.loading.timeout:g} s"
+            return Skip(os.path.relpath(sample.path, self.manifest.root), reason)
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
             if isinstance(view, VideoView):
@@ -181,14 +189,17 @@ class AVDataModule(LightningDataModule):
         self, data: ClipDataset, sampler: EpochSampler, batch_size: int, drop_last: bool = False
     ) -> DataLoader[Batch]:
         workers = self.loading.workers
-        return DataLoader(
+        return Loader(
             data,
+            self.loading.max_bad,
             batch_size=batch_size,
             sampler=sampler,
             num_workers=workers,
             collate_fn=collate,
             drop_last=drop_last,
             persistent_workers=workers > 0 and drop_last,
+            # The last resort; a sample's own limit strikes long before.
+            timeout=PATIENCE * self.loading.timeout if workers else 0,
             pin_memory=torch.cuda.is_available(),
             # A run of a bench lives in a process whose default is to start others afresh: each worker would import
             # torch again, which takes longer than the reading.

@@ -15,8 +15,10 @@ class Loading:
     Attributes:
         batch_size: samples a step.
         num_workers: reading processes; -1 is half of the machine's cores, at least one.
-        reader: media backend, ``pyav`` or ``decord``.
+        reader: media backend, ``pyav``, ``decord`` or ``torchcodec``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
+        max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
+        timeout: seconds that reading one sample may take before it is skipped.
         flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
     """
 
@@ -24,6 +26,8 @@ class Loading:
     num_workers: int = -1
     reader: str = "pyav"
     decode_size: int = 128
+    max_bad: float = 0.05
+    timeout: float = 60.0
     flow: str | None = None
 
     def __post_init__(self) -> None:
@@ -31,6 +35,10 @@ class Loading:
             raise UserError(f"batch_size must be at least 2 (batch normalisation), got {self.batch_size}")
         if self.decode_size < 8:
             raise UserError(f"decode_size must be at least 8 pixels, got {self.decode_size}")
+        if not 0 <= self.max_bad <= 1:
+            raise UserError(f"max_bad is a share of the samples, between 0 and 1, got {self.max_bad}")
+        if self.timeout <= 0:
+            raise UserError(f"timeout must be more than 0 seconds, got {self.timeout}")
 
     @property
     def workers(self) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.loader import reading_explained
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.methods.base import Method
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, video_augment
@@ -77,6 +78,7 @@ class Towers(nn.Module):
         return backbone.pool(features), self.method.embed(modality, features)
 
 
+@reading_explained()
 @torch.inference_mode()
 def extract(
     towers: Towers,

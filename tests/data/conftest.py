@@ -10,10 +10,11 @@ import pytest
 
 from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.manifest import Manifest, Row, build_manifest
-from ssl_av.data.media import create_reader
+from ssl_av.data.media import READERS, Reader, create_reader
 from ssl_av.data.pack import Pack
 from ssl_av.data.pack.build import build_pack
 from ssl_av.data.synthav import render_file
+from ssl_av.errors import UserError
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,15 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
             render_file(path, 0, split, i)
             rows.append(Row(str(path), i % 2, split))
     return build_manifest(rows, ("a", "b"), Path(root), create_reader())
+
+
+@pytest.fixture(params=READERS)
+def any_reader(request: pytest.FixtureRequest) -> Reader:
+    """Each backend; one that cannot be loaded here is skipped with the reason."""
+    try:
+        return create_reader(request.param)
+    except UserError as e:
+        pytest.skip(str(e))
 
 
 @pytest.fixture(scope="session")

@@ -2,93 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from numbered import COUNT, FPS, RATE, chirp, lag, numbers, write
 
 from ssl_av.data.media import AudioRequest, MediaError, Reader, VideoRequest, create_reader
 from ssl_av.data.media import container as container_module
 from ssl_av.data.media.sound import resample
-from ssl_av.errors import UserError
-
-FPS, COUNT, RATE = 25, 100, 44_100
-
-
-def chirp(seconds: np.ndarray) -> np.ndarray:
-    """A sound that is different at every time of the first seconds."""
-    return 0.5 * np.sin(2 * np.pi * (200 * seconds + 100 * seconds**2))
-
-
-def image(number: int) -> np.ndarray:
-    """A picture that shows its number: two grey fields, units and sixteens."""
-    pixels = np.empty((48, 64, 3), np.uint8)
-    pixels[:, :32], pixels[:, 32:] = 15 + 14 * (number % 16), 15 + 14 * (number // 16)
-    return pixels
-
-
-def numbers(frames: np.ndarray) -> list[int]:
-    """The numbers that the pictures show."""
-    width = frames.shape[2]
-    units, sixteens = frames[:, :, : width // 4].mean((1, 2, 3)), frames[:, :, -width // 4 :].mean((1, 2, 3))
-    return [round((u - 15) / 14) + 16 * round((s - 15) / 14) for u, s in zip(units, sixteens, strict=True)]
-
-
-def lag(wave: np.ndarray, start: float, rate: int) -> tuple[float, float]:
-    """By how many seconds a chirp is late or early, and how much it differs then from what it should be."""
-    inner = slice(rate // 50, -rate // 50)
-    at = (start + np.arange(len(wave)) / rate)[inner]
-    errors = {k * 2e-5: float(np.abs(wave[inner] - chirp(at + k * 2e-5)).mean()) for k in range(-100, 101)}
-    return min(errors.items(), key=lambda item: item[1])
-
-
-def write(
-    path: Path,
-    codec: str = "libx264",
-    sound: str = "aac",
-    gop: int = 12,
-    b_frames: int = 2,
-    times: Sequence[int] | None = None,
-    sound_from: float = 0.0,
-    sound_to: float = COUNT / FPS,
-    options: dict[str, str] | None = None,
-) -> Path:
-    """A file of numbered frames (at ``times``, in 1/1000 s, or at 25 fps) and a chirp in step with them."""
-    with av.open(str(path), "w", options=options or {}) as out:
-        if codec:
-            quality = (
-                {"crf": "12", "preset": "veryfast"} if codec == "libx264" else {"qmin": "1", "qmax": "2"}
-            )
-            video = out.add_stream(codec, rate=FPS, options=quality)
-            video.bit_rate = 0 if codec == "libx264" else 4_000_000
-            video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-            video.codec_context.max_b_frames, video.codec_context.gop_size = b_frames, gop
-            base = Fraction(1, FPS) if times is None else Fraction(1, 1000)
-            video.codec_context.time_base = base
-        if sound:
-            audio = out.add_stream(sound, rate=RATE, layout="stereo")
-        if codec:
-            for number, stamp in enumerate(range(COUNT) if times is None else times):
-                frame = av.VideoFrame.from_ndarray(image(number), format="rgb24")
-                frame.pts, frame.time_base = stamp, base
-                out.mux(video.encode(frame))
-            out.mux(video.encode(None))
-        if sound:
-            first = round(sound_from * RATE)
-            wave = chirp(np.arange(first, round(sound_to * RATE)) / RATE).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(np.stack([1.5 * wave, 0.5 * wave]), "fltp", "stereo")
-            frame.sample_rate, frame.pts, frame.time_base = RATE, first, Fraction(1, RATE)
-            resampler = av.AudioResampler(format=audio.codec_context.format, layout="stereo", rate=RATE)
-            for part in resampler.resample(frame):
-                out.mux(audio.encode(part))
-            out.mux(audio.encode(None))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +160,8 @@ def test_missing_streams(tmp_path: Path, reader: Reader) -> None:
     assert reader.read(mute) == ([], [])
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord"])
-def test_what_is_no_media_file(backend: str, tmp_path: Path) -> None:
-    reader = create_reader(backend)
+def test_what_is_no_media_file(any_reader: Reader, tmp_path: Path) -> None:
+    reader = any_reader
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video " * 100)
     (tmp_path / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
@@ -258,10 +180,9 @@ def test_names(name: str, mp4: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert numbers(reader.read(path, [VideoRequest(np.array([1.0]))])[0][0]) == [25]
 
 
-@pytest.mark.parametrize("backend", ["pyav", "decord"])
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_truncated_file_is_told_from_a_still_picture(backend: str, suffix: str, tmp_path: Path) -> None:
-    reader = create_reader(backend)
+def test_truncated_file_is_told_from_a_still_picture(any_reader: Reader, suffix: str, tmp_path: Path) -> None:
+    reader = any_reader
     whole = write(
         tmp_path / f"whole.{suffix}", options={"movflags": "faststart"} if suffix == "mp4" else None
     )
@@ -302,46 +223,3 @@ def test_damage_raises_nothing_but_media_errors(suffix: str, tmp_path: Path, rea
             reasons.append(str(e))
     assert reasons
     assert all(0 < len(reason) < 200 for reason in reasons)
-
-
-def test_decord_gives_the_same_frames(mp4: Path, reader: Reader) -> None:
-    other = create_reader("decord")
-    requests = [VideoRequest(np.array([3.0, 0.5, 0.52, 2.2])), VideoRequest(np.arange(10) / 10, (24, 32))]
-    sounds = [AudioRequest(0.5, 1.0, 16_000)]
-    ours, wave = reader.read(mp4, requests, sounds)
-    theirs, other_wave = other.read(mp4, requests, sounds)
-    assert np.array_equal(ours[0], theirs[0])
-    assert (
-        np.abs(ours[1].astype(int) - theirs[1]).max() <= 4
-    )  # scaled after the conversion to RGB, not with it
-    assert np.array_equal(wave[0], other_wave[0])
-    assert other.probe(mp4) == reader.probe(mp4)
-
-
-def test_decord_reads_still_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "still.mp4"
-    with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=FPS)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        for number in range(50):
-            frame = av.VideoFrame.from_ndarray(image(7), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, FPS)
-            out.mux(video.encode(frame))
-        out.mux(video.encode(None))
-    (frames,), _ = create_reader("decord").read(path, [VideoRequest(np.arange(10) / 10)])
-    assert numbers(frames) == [7] * 10
-
-
-def test_unknown_reader_names_the_near_ones() -> None:
-    with pytest.raises(UserError, match="did you mean pyav"):
-        create_reader("pyavv")
-
-
-def test_choosing_a_reader_imports_only_that_one() -> None:
-    code = (
-        "import sys; from ssl_av.data.media import create_reader; assert 'av' not in sys.modules;"
-        "create_reader('pyav'); assert not {'torch', 'decord'} & set(sys.modules)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )

@@ -19,9 +19,26 @@ from ssl_av.errors import unknown
 Frames = NDArray[np.uint8]
 Wave = NDArray[np.float32]
 PathLike = str | os.PathLike[str]
+Source = PathLike | bytes
+"""A file: where it lies, or all that is in it."""
 
-READERS = {"pyav": "PyavReader", "decord": "DecordReader"}
+READERS = {"pyav": "PyavReader", "decord": "DecordReader", "torchcodec": "TorchcodecReader"}
 """Module of this package → the class in it."""
+
+MAX_PIXELS = 35_651_584
+"""Pixels of a frame (8192 × 4352, what the highest levels of H.264, HEVC and AV1 allow); about 100 MB as RGB."""
+
+MAX_FRAMES = 20_000
+"""Frames decoded for one read: eleven minutes at 30 a second without a keyframe in between."""
+
+MAX_BYTES = 1 << 30
+"""Compressed bytes held for one read: all between the first and the last asked time."""
+
+MAX_SOUND = 3600.0
+"""Seconds of sound decoded for one read."""
+
+MAX_RATE = 768_000
+"""Samples a second of a sound stream, the highest rate that is recorded anywhere."""
 
 
 class MediaError(Exception):
@@ -89,15 +106,18 @@ class Reader(Protocol):
 
     name: str
 
-    def probe(self, path: PathLike) -> MediaInfo:
+    def probe(self, source: Source) -> MediaInfo:
         """Opens a file, decodes the first frame and the first sound of it, and says what it holds.
+
+        Args:
+            source: the path of a file, or its bytes.
 
         Raises:
             MediaError: if it cannot be read.
         """
 
     def read(
-        self, path: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+        self, source: Source, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
     ) -> tuple[list[Frames], list[Wave]]:
         """Reads all that one sample needs; the requests share one pass over the file.
 
@@ -105,12 +125,18 @@ class Reader(Protocol):
         forgiven, for containers round to it); before the first frame it is the first. Where the sound begins
         late or ends early there are zeros.
 
+        Args:
+            source: the path of a file, or its bytes.
+            video: frames at given times.
+            audio: stretches of sound.
+
         Returns:
             For each video request uint8 [T, H, W, 3]; for each audio request float32 [samples].
 
         Raises:
             MediaError: if the file is damaged or ends before an asked time (by more than the last frame's
-                length and 0.1 s), or if no sound could be decoded at all.
+                length and 0.1 s), if no sound could be decoded at all, or if it asks for more than the limits
+                ``MAX_…`` of this module.
         """
 
 
@@ -118,10 +144,11 @@ def create_reader(name: str = "pyav") -> Reader:
     """A reader by name.
 
     Args:
-        name: ``pyav`` (the default: faster, needs no system libraries) or ``decord`` (for the picture).
+        name: ``pyav`` (the default: faster, needs no system libraries), ``decord`` (for the picture) or
+            ``torchcodec`` (needs the extra of that name).
 
     Raises:
-        UserError: if there is no such reader.
+        UserError: if there is no such reader, or what it needs is not installed.
     """
     if name not in READERS:
         raise unknown("reader", name, READERS)

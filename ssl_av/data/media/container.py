@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,7 +18,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ssl_av.data.media import MediaError, PathLike
+from ssl_av.data.media import MAX_BYTES, MAX_PIXELS, MediaError, Source
 
 SLACK = 1e-3
 """Seconds that a time stamp may be late: Matroska rounds to the millisecond."""
@@ -69,14 +70,17 @@ def seconds(stamp: int | None, base: Fraction | None) -> float:
 
 
 @contextmanager
-def open_media(path: PathLike) -> Iterator[Media]:
+def open_media(source: Source) -> Iterator[Media]:
     """Opens a file for reading; what FFmpeg or the system have against it becomes a `MediaError`."""
-    name = os.fspath(path)
+    inside = isinstance(source, bytes)
     try:
         # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelist because a playlist that
         # poses as a video must not reach the network; metadata may be in any encoding and is of no interest.
         with av.open(
-            "file:" + name, metadata_errors="ignore", container_options={"protocol_whitelist": "file"}
+            io.BytesIO(source) if isinstance(source, bytes) else "file:" + os.fspath(source),
+            "r",
+            metadata_errors="ignore",
+            container_options={"protocol_whitelist": "none" if inside else "file"},
         ) as container:
             video = _first(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
             audio = _first(container.streams.audio)
@@ -85,10 +89,24 @@ def open_media(path: PathLike) -> Iterator[Media]:
             for stream in (video, audio):
                 if stream is not None:
                     stream.thread_type = "NONE"  # workers are processes: more threads only get in their way
+            if video is not None:
+                check_size(video.codec_context.width, video.codec_context.height)
+                # For a stream whose size changes on the way the decoder looks itself.
+                video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             ticks = {s.index: seconds(1, s.time_base) for s in (video, audio) if s is not None}
             yield Media(container, video, audio, _origin(container, video, audio), ticks)
     except (av.FFmpegError, OSError, UnicodeError) as e:
-        raise MediaError(_reason(e, name)) from e
+        raise MediaError(_reason(e, source)) from e
+
+
+def check_size(width: int, height: int) -> None:
+    """Whether a frame is small enough to decode.
+
+    Raises:
+        MediaError: if not: a few kilobytes can hold a picture that fills the memory.
+    """
+    if width * height > MAX_PIXELS:
+        raise MediaError(f"a frame of {width} x {height} pixels, at most {MAX_PIXELS} are read")
 
 
 def _first(streams: Any) -> Any:
@@ -102,13 +120,13 @@ def _origin(container: InputContainer, *streams: VideoStream | AudioStream | Non
     return min(starts, default=(container.start_time or 0) / av.time_base)
 
 
-def _reason(error: Exception, name: str) -> str:
+def _reason(error: Exception, source: Source) -> str:
     if isinstance(error, UnicodeError):
         return "a name or a text in it is not valid Unicode"
     if isinstance(error, FileNotFoundError):
         return "no such file"
     try:
-        if os.path.getsize(name) == 0:
+        if (len(source) if isinstance(source, bytes) else os.path.getsize(source)) == 0:
             return "the file is empty"
     except (OSError, ValueError):
         pass
@@ -129,8 +147,12 @@ def gather(media: Media, video: tuple[float, float] | None, audio: tuple[float, 
     """Demuxes the packets of these spans (seconds) from where the container stands.
 
     Demuxing costs next to nothing beside decoding; with all packets at hand, only those needed are decoded.
+
+    Raises:
+        MediaError: if they take too much memory.
     """
     found = Packets()
+    held = 0
     streams: list[Any] = []
     waiting: dict[int, tuple[list[Any], float]] = {}  # by stream: where its packets go, its last time stamp
     wishes: tuple[tuple[Any, Any, list[Any]], ...] = (
@@ -149,6 +171,9 @@ def gather(media: Media, video: tuple[float, float] | None, audio: tuple[float, 
                 continue
             packets, last = waiting[index]
             packets.append(packet)
+            held += packet.size
+            if held > MAX_BYTES:
+                raise MediaError(f"more than {MAX_BYTES >> 20} MiB lie between the asked times")
             # A frame is never shown before it is decoded, so that after this nothing earlier can come.
             if packet.dts is not None and packet.dts > last:
                 del waiting[index]

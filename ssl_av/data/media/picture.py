@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from ssl_av.data.media import Frames, MediaError, VideoRequest
+from ssl_av.data.media import MAX_FRAMES, Frames, MediaError, VideoRequest
 from ssl_av.data.media.container import SLACK, Media, Packets, seconds
 
 GRACE = 0.1
@@ -110,7 +110,9 @@ def decode_planned(media: Media, packets: Packets, canvas: Canvas) -> None:
     for slot, rank in enumerate(np.maximum(chosen, 0)):
         wanted.setdefault(int(order[rank]), []).append(slot)
     slots = {stamps[position]: places for position, places in wanted.items()}
-    for begin, end in _runs(packets.video, stamps, sorted(wanted)):
+    runs = _runs(packets.video, stamps, sorted(wanted))
+    _check_count(sum(end - begin for begin, end in runs))
+    for begin, end in runs:
         previous: int | None = None
         for frame in _decode(media, packets.video, begin, end, wanted):
             if frame.pts is None or (previous is not None and frame.pts <= previous):
@@ -165,7 +167,8 @@ def decode_all(media: Media, packets: Packets, canvas: Canvas) -> None:
     pending = list(order)
     last: VideoFrame | None = None
     end = 0.0
-    for frame, now, length in _in_order(media, packets, period):
+    for count, (frame, now, length) in enumerate(_in_order(media, packets, period), start=1):
+        _check_count(count)
         due = []
         while pending and canvas.times[pending[0]] + SLACK < now:
             due.append(pending.pop(0))
@@ -225,6 +228,11 @@ def check_end(asked: float, end: float) -> None:
     """
     if asked > end + GRACE:
         raise MediaError(f"the video ends at {end:.2f} s, asked for {asked:.2f} s")
+
+
+def _check_count(count: int) -> None:
+    if count > MAX_FRAMES:
+        raise MediaError(f"more than {MAX_FRAMES} frames would have to be decoded")
 
 
 def _intact(frame: VideoFrame, media: Media) -> VideoFrame:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import av
 from av.video.reformatter import VideoReformatter
 
-from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, PathLike, VideoRequest, Wave
+from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, Source, VideoRequest, Wave
 from ssl_av.data.media.container import (
     Media,
     SeekMissed,
@@ -23,7 +23,7 @@ from ssl_av.data.media.container import (
     seek,
 )
 from ssl_av.data.media.picture import Canvas, PlanFailed, decode_all, decode_planned, is_avi, reorders
-from ssl_av.data.media.sound import decode_sound
+from ssl_av.data.media.sound import check_rate, decode_sound
 
 Span = tuple[float, float]
 
@@ -36,19 +36,19 @@ class PyavReader:
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
 
-    def probe(self, path: PathLike) -> MediaInfo:
+    def probe(self, source: Source) -> MediaInfo:
         """See `Reader.probe`."""
-        with open_media(path) as media:
+        with open_media(source) as media:
             return probe(media)
 
     def read(
-        self, path: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+        self, source: Source, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
     ) -> tuple[list[Frames], list[Wave]]:
         """See `Reader.read`."""
         # Each attempt costs more and trusts the file less than the one before; nearly all files need one.
         for seeking, planned in ((True, True), (False, True), (False, False)):
             try:
-                with open_media(path) as media:
+                with open_media(source) as media:
                     return self._read(media, video, audio, seeking, planned)
             except (SeekMissed, PlanFailed):
                 continue
@@ -73,7 +73,9 @@ class PyavReader:
         canvas = Canvas(video, self._scaler) if video else None
         seen: Span | None = None
         if canvas is not None:
-            seen = (float(canvas.times.min()), float(canvas.times.max())) if planned else (0.0, math.inf)
+            seen = (float(canvas.times.min()), float(canvas.times.max()))
+            if not planned:  # a frame counter is right but for the reordering; other stamps may be anything
+                seen = (0.0, seen[1] + 2 if is_avi(media) else math.inf)
         heard: Span | None = None
         if audio:
             heard = (min(r.start for r in audio), max(r.start + r.seconds for r in audio) + 0.125)
@@ -104,6 +106,8 @@ def probe(media: Media) -> MediaInfo:
     heard = _first_sound(media)
     if seen is None and heard is None:
         raise MediaError("no video and no audio in its streams")
+    if heard is not None:
+        check_rate(heard.sample_rate)
     width = height = 0
     aspect, fps = 1.0, 0.0
     if seen is not None and media.video is not None:

@@ -13,7 +13,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from ssl_av.data.media import AudioRequest, MediaError, Wave
+from ssl_av.data.media import MAX_RATE, MAX_SOUND, AudioRequest, MediaError, Wave
 from ssl_av.data.media.container import PREROLL, Media, Packets, promised_end
 
 JOIN = 0.01
@@ -48,6 +48,7 @@ def _decode(
     """The stream's rate, and the stretches that were decoded: (place of the first sample, parts to join)."""
     assert media.audio is not None
     rate: int | None = None
+    total = 0
     pieces: list[Piece] = []
     for run in _runs(media, packets.audio, requests):
         end: int | None = None
@@ -55,6 +56,10 @@ def _decode(
             rate = rate or frame.sample_rate
             if frame.sample_rate != rate:
                 raise MediaError("the sound's rate changes within the file")
+            check_rate(rate)
+            total += frame.samples
+            if total > MAX_SOUND * rate:
+                raise MediaError(f"more than {MAX_SOUND:.0f} s of sound would have to be decoded")
             place = end
             if frame.pts is not None:
                 stamped = round(media.time(frame.pts, media.audio.index) * rate)
@@ -66,6 +71,16 @@ def _decode(
             pieces[-1][1].append(wave)
             end = place + len(wave)
     return rate, pieces
+
+
+def check_rate(rate: int) -> None:
+    """Whether a sound's rate can be believed.
+
+    Raises:
+        MediaError: if not: the header of a WAV file can ask for gigabytes a second.
+    """
+    if rate > MAX_RATE:
+        raise MediaError(f"sound at {rate} samples a second, at most {MAX_RATE} are read")
 
 
 def _runs(

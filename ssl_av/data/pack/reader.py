@@ -17,8 +17,8 @@ from ssl_av.data.media import (
     Frames,
     MediaError,
     MediaInfo,
-    PathLike,
     Reader,
+    Source,
     VideoRequest,
     Wave,
 )
@@ -45,7 +45,7 @@ class PackReader:
         self._scaler = VideoReformatter()
         self._codec: av.VideoCodecContext | None = None
 
-    def probe(self, source: PathLike) -> MediaInfo:
+    def probe(self, source: Source) -> MediaInfo:
         """See `Reader.probe`; the sizes are those of what is stored."""
         member = _member(source)
         if member is None:
@@ -67,7 +67,7 @@ class PackReader:
         )
 
     def read(
-        self, source: PathLike, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
+        self, source: Source, video: Sequence[VideoRequest] = (), audio: Sequence[AudioRequest] = ()
     ) -> tuple[list[Frames], list[Wave]]:
         """See `Reader.read`.
 
@@ -168,7 +168,7 @@ def _sound(sample: Packed, rate: int, request: AudioRequest) -> Wave:
     return cut([(first, [around])], rate, request)
 
 
-def _member(source: PathLike | bytes) -> tuple[str, int] | None:
+def _member(source: Source) -> tuple[str, int] | None:
     """The shard and the row in it that a path names, None if it is another path, or bytes."""
     if isinstance(source, bytes):
         return None

@@ -1,0 +1,128 @@
+"""A DataLoader that stops when too much cannot be read, and says which file a reading process died of."""
+
+from __future__ import annotations
+
+import os
+import re
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ssl_av.data.manifest import Manifest
+from ssl_av.errors import UserError
+
+Batch = dict[str, Any]
+
+MIN_BAD = 10
+"""Files that must be unreadable before a share above ``max_bad`` stops a run (all of them in a smaller data set)."""
+
+PATIENCE = 10
+"""How many times the limit of one sample a whole batch may take."""
+
+
+class Diary:
+    """What each reading process is reading, in memory that all processes share.
+
+    Args:
+        manifest: the samples.
+        workers: number of processes.
+    """
+
+    def __init__(self, manifest: Manifest, workers: int) -> None:
+        self.manifest = manifest
+        self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
+
+    def write(self, worker: int, index: int) -> None:
+        """Process ``worker`` begins to read sample ``index``."""
+        self._entries[worker, 0], self._entries[worker, 1] = os.getpid(), index
+
+    def read(self, pids: set[int]) -> list[str]:
+        """The files that these processes were reading, as the manifest names them."""
+        found = [int(index) for pid, index in self._entries.tolist() if pid in pids]
+        return [os.path.relpath(self.manifest[i].path, self.manifest.root) for i in found]
+
+    @property
+    def pids(self) -> set[int]:
+        """All processes that have begun to read."""
+        return {pid for pid, _ in self._entries.tolist() if pid >= 0}
+
+
+_diaries: weakref.WeakSet[Diary] = weakref.WeakSet()
+
+
+class Loader(DataLoader[Batch]):
+    """Batches of a `ClipDataset`, with an eye on what cannot be read.
+
+    A file that cannot be read counts once, however many samples lie in it and epochs pass; the share is that of the
+    different samples asked for so far.
+
+    Args:
+        dataset: with a ``manifest``, and a ``diary`` to be set.
+        max_bad: share of unreadable files that is let pass.
+        **settings: of the DataLoader.
+    """
+
+    def __init__(self, dataset: Any, max_bad: float, **settings: Any) -> None:
+        super().__init__(dataset, **settings)
+        self.max_bad = max_bad
+        self.diary = dataset.diary = Diary(dataset.manifest, self.num_workers)
+        _diaries.add(self.diary)
+        self.asked, self.bad = 0, dict[str, str]()
+
+    def __iter__(self) -> Any:
+        """The batches.
+
+        Raises:
+            UserError: if too many files cannot be read, or a reading process died or hangs.
+        """
+        with reading_explained():
+            for batch in super().__iter__():
+                self._count(batch)
+                yield batch
+
+    def _count(self, batch: Batch) -> None:
+        self.asked += len(batch["index"]) + len(batch["skipped"])
+        self.bad |= dict(batch["skipped"])
+        size = len(self.diary.manifest)
+        seen, bad = min(self.asked, size), len(self.bad)
+        if bad <= self.max_bad * seen or bad < (min(MIN_BAD, size) if self.max_bad else 1):
+            return
+        path, reason = list(self.bad.items())[-1]
+        raise UserError(
+            f"{bad} of {seen} samples cannot be read ({100 * bad / seen:.1f} %; --data.max_bad {self.max_bad} allows "
+            f"{100 * self.max_bad:.3g} %), the last one {path}: {reason}. Mend or remove them, or raise --data.max_bad"
+        )
+
+
+@contextmanager
+def reading_explained() -> Iterator[None]:
+    """Turns what PyTorch says of a reading process that died or hangs into a line that says what to do.
+
+    It may say so anywhere in the main process, not only where a batch is asked for.
+
+    Raises:
+        UserError: instead of PyTorch's error.
+    """
+    try:
+        yield
+    except RuntimeError as e:
+        if "DataLoader" not in (words := str(e)) or not re.search("worker|timed out", words):
+            raise
+        named = {
+            int(n) for group in re.findall(r"pids?(?:\(s\))? ([\d, ]+)", words) for n in group.split(",")
+        }
+        files = [f for diary in _diaries for f in diary.read(named or diary.pids)]
+        what = "hangs" if "timed out" in words else "died"
+        where = f" while it read {' or '.join(sorted(set(files)))}" if files else ""
+        killed = re.search(r"killed by signal: ([\w ]+)", words)
+        why = f" ({killed[1].strip()})" if killed else ""
+        raise UserError(
+            f"a reading process {what}{why}{where}: out of memory, or a file that its decoder does not survive or come "
+            "back from. Remove that file or try another --data.reader, or take fewer --data.num_workers; what was "
+            "trained is in the last checkpoint (--resume)"
+        ) from e
