@@ -36,6 +36,7 @@ class DecordReader(ForeignReader):
         except ImportError as e:
             raise UserError(f"reader 'decord' needs the package decord ({e}): pip install decord") from None
         super().__init__()
+        decord.logging.set_level(decord.logging.QUIET)  # the reason is told once, by us
         self._decord: Any = decord
 
     def _picture(self, source: Source, video: Sequence[VideoRequest]) -> list[Frames] | None:
