@@ -25,7 +25,7 @@ OFFICIAL = (
 
 def test_every_data_set_says_what_it_is() -> None:
     names = list_datasets()
-    assert {*OFFICIAL, "ucf101", "vggsound", "folder", "csv", "synthav"} == set(names)
+    assert {*OFFICIAL, "ucf101", "vggsound", "folder", "csv", "pack", "synthav"} == set(names)
     for name, line in names.items():
         of = dataset_class(name)
         assert line.endswith(".")
