@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import weakref
@@ -117,7 +118,10 @@ def reading_explained() -> Iterator[None]:
             int(n) for group in re.findall(r"pids?(?:\(s\))? ([\d, ]+)", words) for n in group.split(",")
         }
         files = [f for diary in _diaries for f in diary.read(named or diary.pids)]
-        what = "hangs" if "timed out" in words else "died"
+        what = "died"
+        if "timed out" in words:
+            what = "hangs"
+            _kill({pid for diary in _diaries for pid in diary.pids})
         where = f" while it read {' or '.join(sorted(set(files)))}" if files else ""
         killed = re.search(r"killed by signal: ([\w ]+)", words)
         why = f" ({killed[1].strip()})" if killed else ""
@@ -126,3 +130,10 @@ def reading_explained() -> Iterator[None]:
             "back from. Remove that file or try another --data.reader, or take fewer --data.num_workers; what was "
             "trained is in the last checkpoint (--resume)"
         ) from e
+
+
+def _kill(pids: set[int]) -> None:
+    """Ends children that may not heed a mere request: a stopped one would be waited for when this process exits."""
+    for child in multiprocessing.active_children():
+        if child.pid in pids:
+            child.kill()

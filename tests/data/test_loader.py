@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -105,6 +106,10 @@ def test_a_worker_that_is_stopped_does_not_hang_the_run(
     fault(stop)
     with pytest.raises(UserError, match=r"a reading process hangs while it read train2\.mp4: "):
         batches(clips, LOADING)
+    # a stopped child would be waited for, without end, when this process exits
+    for child in multiprocessing.active_children():
+        child.join(10)
+        assert not child.is_alive()
 
 
 def test_other_errors_are_left_alone() -> None:
