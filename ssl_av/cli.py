@@ -45,10 +45,13 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     fit = sub.add_parser("fit", help="train one method", description="Train one method.", epilog=FIT_SETTINGS)
     fit.add_argument("--method", metavar="NAME", help="a method of `ssl-av list methods`")
     fit.add_argument(
+        "--recipe", metavar="NAME|FILE", help="a paper's setting, of `ssl-av list recipes`; options win over it"
+    )
+    fit.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
     fit.add_argument(
-        "--suite", metavar="NAME|FILE", default="tiny", help="suite whose sizes are the defaults"
+        "--suite", metavar="NAME|FILE", help="suite whose sizes are the defaults without --recipe (default: tiny)"
     )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
     fit.add_argument(
@@ -60,6 +63,19 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
     fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
+    fit.add_argument(
+        "--shrink", action="store_true", help="the recipe at toy size: two steps on synthav, in seconds"
+    )
+    fit.add_argument(
+        "--dry-run", action="store_true", help="print the run, its networks, steps and cost; needs no data"
+    )
+    fit.add_argument(
+        "--devices", type=int, default=1, metavar="N", help="--dry-run: GPUs that share a batch (default: 1)"
+    )
+    fit.add_argument(
+        "--tflops", type=float, default=30, metavar="T",
+        help="--dry-run: sustained speed of a GPU, 10¹² operations a second (default: 30)",
+    )  # fmt: skip
 
     what = "compare methods under one budget"
     bench = sub.add_parser("bench", help=what, description=f"{what.capitalize()}.", epilog=BENCH_SETTINGS)
@@ -100,8 +116,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     report.add_argument("folder", metavar="DIR", help="a suite's folder")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
-    lst.add_argument("what", metavar="KIND", choices=("methods", "backbones", "protocols", "datasets", "suites"),
-                     help="methods, backbones, protocols, datasets or suites")  # fmt: skip
+    lst.add_argument("what", metavar="KIND", choices=("methods", "backbones", "protocols", "datasets", "suites", "recipes"),
+                     help="methods, backbones, protocols, datasets, suites or recipes")  # fmt: skip
+    lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {"fit": fit, "bench": bench, "eval": ev, "report": report, "list": lst}
 
 
@@ -126,7 +143,7 @@ def run(argv: Sequence[str]) -> int:
                 if rest[0].startswith("-")
                 else UserError(f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)")
             )
-        return commands.list_names(args.what) if args.command == "list" else commands.report(args.folder)
+        return commands.list_names(args.what, args.method) if args.command == "list" else commands.report(args.folder)
     groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
     from ssl_av.options import parse_dotted
 

@@ -13,12 +13,19 @@ from ssl_av.errors import UserError, unknown
 if TYPE_CHECKING:
     from ssl_av.bench.suite import Suite
     from ssl_av.config import RunConfig
+    from ssl_av.recipes import Recipe
 
 Dotted = dict[str, Any]
 
 
-def list_names(what: str) -> int:
-    """`ssl-av list`: names with a line about each."""
+def list_names(what: str, method: str | None = None) -> int:
+    """`ssl-av list`: names with a line about each; recipes of one method where it is given."""
+    if what == "recipes":
+        from ssl_av.recipes.table import show_recipes
+
+        return show_recipes(method)
+    if method:
+        raise UserError(f"--method filters recipes; `ssl-av list {what}` has no methods to choose from")
     from rich.console import Console
     from rich.table import Table
 
@@ -92,6 +99,35 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av fit`: trains one method, measures it and writes the run's folder."""
+    recipe = _recipe(args)
+    config = _fit_config(args, dotted, recipe)
+    if args.dry_run:
+        from ssl_av.dry_run import dry_run
+
+        return dry_run(config, recipe, args.devices, args.tflops)
+    name = (args.recipe or config.method["name"]).replace("/", "-").removesuffix(".yaml")
+    shrink = "-shrunk" if args.shrink else ""
+    out = Path(args.out or f"runs/{name}-{config.data['name']}-seed{config.seed}{shrink}")
+    return _train(config, out, args.resume)
+
+
+def _recipe(args: argparse.Namespace) -> Recipe | None:
+    """The recipe that `fit` starts from, at toy size where that was asked."""
+    if not args.recipe:
+        if args.shrink:
+            raise UserError("--shrink makes a recipe small: give --recipe NAME (`ssl-av list recipes`)")
+        return None
+    if args.suite:
+        raise UserError("--recipe and --suite both say where defaults come from; give one of them")
+    from ssl_av.recipes import load_recipe
+    from ssl_av.recipes.shrink import shrunk
+
+    recipe = load_recipe(args.recipe)
+    return shrunk(recipe) if args.shrink else recipe
+
+
+def _fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) -> RunConfig:
+    """The run that `fit` was asked for: recipe or suite, then the config file, then options."""
     from ssl_av.config import Budget, load_yaml, merge
 
     file = load_yaml(Path(args.config)) if args.config else {}
@@ -100,10 +136,12 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
     given = merge({k: v for k, v in file.items() if k in ("method", "data", "trainer", "evaluation")}, dotted)
-    method = args.method or given.get("method", {}).get("name")
+    method = args.method or given.get("method", {}).get("name") or (recipe and recipe.method["name"])
     if not method:
-        raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`)")
+        raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`), or --recipe")
     _known_methods([method])
+    if recipe is not None and method != recipe.method["name"]:
+        raise UserError(f"recipe {recipe.name} is of {recipe.method['name']}, not of {method}")
     from ssl_av.methods import method_class
     from ssl_av.options import check
 
@@ -122,17 +160,26 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     if budget:
         overrides["budget"] = budget
     overrides["wandb"] = args.wandb or file.get("wandb", "off")
-    suite = resolve_suite(args.suite, args.data or data.pop("name", None), data, overrides)
+    base = None
+    if recipe is not None:
+        base = recipe.suite_values()
+        # YAML reads 1e-4 as a word: the recipe's numbers are checked as options are.
+        base["methods"][method] = check(
+            "method", method_class(method), base["methods"][method], skip=("num_samples", "num_classes")
+        )
+    name = args.data or data.pop("name", None)
+    suite = resolve_suite(args.suite or "tiny", name, data, overrides, base)
     seed = args.seed if args.seed is not None else int(file.get("seed", 0))
     config = suite.run_config(method, seed)
+    if recipe is not None:
+        config = dataclasses.replace(config, suite="", recipe=recipe.name)
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
     if limits:  # the trainer's own words for a budget win over the suite's
         name, value = next(iter(limits.items()))
         asked = Budget(**{name.removeprefix("max_"): int(value)})
         rest = {k: v for k, v in config.trainer.items() if k not in limits}
         config = dataclasses.replace(config, budget=asked, trainer=rest)
-    out = Path(args.out or f"runs/{method}-{config.data['name']}-seed{seed}")
-    return _train(config, out, args.resume)
+    return config
 
 
 def _train(config: RunConfig, out: Path, resume: bool) -> int:
@@ -254,8 +301,14 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             console.print(f"  {s['path']}: {s['reason']}", markup=False)
 
 
-def resolve_suite(name: str, data: str | None, data_args: Dotted, overrides: Dotted) -> Suite:
-    """A suite with what the command line changes, every name and type checked."""
+def resolve_suite(
+    name: str,
+    data: str | None,
+    data_args: Dotted,
+    overrides: Dotted,
+    base: Mapping[str, Any] | None = None,
+) -> Suite:
+    """A suite, or ``base`` in its place, with what the command line changes, every name and type checked."""
     import pytorch_lightning as pl
 
     from ssl_av.bench.suite import suite_from
@@ -265,8 +318,9 @@ def resolve_suite(name: str, data: str | None, data_args: Dotted, overrides: Dot
     from ssl_av.methods.settings import Inputs, Networks
     from ssl_av.options import check, config_file
 
-    path = config_file("suites", name)
-    base = load_yaml(path)
+    where = "recipe" if base is not None else str(config_file("suites", name))
+    if base is None:
+        base = load_yaml(Path(where))
     checked = dict(overrides)
     for group, target in (
         ("evaluation", Evaluation),
@@ -285,7 +339,7 @@ def resolve_suite(name: str, data: str | None, data_args: Dotted, overrides: Dot
     if "budget" in checked:
         values["budget"] = checked["budget"]
     values["data"] = _data(base.get("data", {}), data, data_args)
-    suite = suite_from(values, str(path))
+    suite = suite_from(values, where)
     check_protocols(list(suite.evaluation.protocols))
     return suite
 

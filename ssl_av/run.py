@@ -37,13 +37,18 @@ Report = Callable[[str, int, int, dict[str, float]], None]
 
 def build_method(config: RunConfig, manifest: Manifest) -> Method:
     """The method of a run; what depends on the data (memory size, number of classes) is filled in."""
+    return new_method(config, len(manifest.split("train")), len(manifest.classes))
+
+
+def new_method(config: RunConfig, samples: int, classes: int) -> Method:
+    """The method of a run on so many training samples of so many classes."""
     settings = {k: v for k, v in config.method.items() if k != "name"}
     name = config.method["name"]
     wanted = inspect.signature(method_class(name)).parameters
     if "num_samples" in wanted:
-        settings["num_samples"] = len(manifest.split("train"))
+        settings["num_samples"] = samples
     if "num_classes" in wanted:
-        settings["num_classes"] = len(manifest.classes)
+        settings["num_classes"] = classes
     return create_method(name, **settings)
 
 
@@ -126,6 +131,7 @@ def execute(
         "paper": method.paper,
         "seed": config.seed,
         "suite": config.suite,
+        **({"recipe": config.recipe} if config.recipe else {}),
         "status": "completed",
         "error": None,
         "budget": {

@@ -43,7 +43,8 @@ class Method(pl.LightningModule):
         super().__init__()
         self.inputs, self.networks, self.optim = inputs, networks, optim
         self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
-        self.front_end = spectrogram(inputs.front_end)
+        with torch.device("cpu"):  # its constants are computed: also of a method on the meta device
+            self.front_end = spectrogram(inputs.front_end)
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}

@@ -1,0 +1,110 @@
+"""Recipes by name, and how a file of one is put together from the files that it extends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ssl_av.config import load_yaml, merge
+from ssl_av.errors import UserError, unknown
+from ssl_av.options import list_configs
+
+KIND = "recipes"
+
+
+def recipe_names() -> list[str]:
+    """The shipped recipes; a file or folder that begins with ``_`` is a part of recipes."""
+    return [name for name in _shipped() if not _is_part(name)]
+
+
+def compose(name: str) -> dict[str, Any]:
+    """The values of a recipe: those of the files that it ``extends``, in order, then its own.
+
+    Mappings are merged, anything else is replaced. Another network does not inherit the arguments of the one that it
+    replaces, and another data set or method nothing of the one before.
+
+    Args:
+        name: a shipped recipe (``avid/kinetics400``) or a file (``mine.yaml``).
+
+    Raises:
+        UserError: for an unknown name, a part of recipes, or files that extend each other in a circle.
+    """
+    if Path(name).suffix in (".yaml", ".yml"):
+        return _composed(str(Path(name)), ())
+    if _is_part(name) and name in _shipped():
+        raise UserError(f"'{name}' is a part of recipes, not one (`ssl-av list recipes` shows all)")
+    if name not in _shipped():
+        raise unknown("recipe", name, recipe_names(), hint="ssl-av list recipes")
+    return _composed(name, ())
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``over`` laid on it as `compose` does."""
+    out = merge(base, over)
+    if isinstance(over.get("data"), Mapping) and _renamed(base.get("data"), over["data"]):
+        out["data"] = dict(over["data"])
+    for key in ("method", "shrink"):
+        below, above = base.get(key), over.get(key)
+        if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
+            continue
+        if key == "method" and _renamed(below, above):
+            out[key] = dict(above)
+            continue
+        old, new = below.get("networks"), above.get("networks")
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            networks = dict(out[key]["networks"])
+            for net in ("video", "audio"):
+                if new.get(net, old.get(net)) != old.get(net) and f"{net}_args" not in new:
+                    networks.pop(f"{net}_args", None)
+            out[key] = {**out[key], "networks": networks}
+    if "budget" in over:  # exactly one unit: the row's own takes the place of the base's
+        out["budget"] = over["budget"]
+    return out
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Path]:
+    return list_configs(KIND)
+
+
+def _is_part(name: str) -> bool:
+    return any(word.startswith("_") for word in name.split("/"))
+
+
+def _renamed(old: Any, new: Mapping[str, Any]) -> bool:
+    return isinstance(old, Mapping) and "name" in old and "name" in new and old["name"] != new["name"]
+
+
+def _composed(name: str, above: tuple[str, ...]) -> dict[str, Any]:
+    if name in above:
+        raise UserError(f"recipe {name}: extends itself ({' → '.join([*above, name])})")
+    own = _read(name)
+    extends = own.pop("extends", [])
+    parts = [extends] if isinstance(extends, str) else extends
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        raise UserError(f"recipe {name}: 'extends' must name recipes, got {extends!r}")
+    out: dict[str, Any] = {}
+    for part in parts:
+        out = overlay(out, _composed(_beside(name, part), (*above, name)))
+    return overlay(out, own)
+
+
+def _beside(name: str, part: str) -> str:
+    """What ``extends: part`` of the file ``name`` means: a file beside it, or a shipped recipe."""
+    file = Path(part)
+    if file.suffix in (".yaml", ".yml") and not file.is_absolute():
+        return str(Path(name).parent / file)
+    return part
+
+
+@lru_cache(maxsize=None)
+def _shipped_values(name: str) -> dict[str, Any]:
+    if name not in _shipped():
+        raise unknown("recipe to extend", name, _shipped())
+    return load_yaml(_shipped()[name])
+
+
+def _read(name: str) -> dict[str, Any]:
+    return load_yaml(Path(name)) if Path(name).suffix in (".yaml", ".yml") else dict(_shipped_values(name))
