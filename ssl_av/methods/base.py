@@ -55,15 +55,12 @@ class Method(pl.LightningModule):
         """The backbone of a modality."""
         return cast(Backbone, self.backbones[modality])
 
-    def video_backbone(self, **args: Any) -> Backbone:
-        """A new video backbone; ``args`` are laid over ``networks.video_args``."""
-        net = create_backbone(self.networks.video, **(self.networks.video_args | args))
+    def video_backbone(self, network: str | None = None, **args: Any) -> Backbone:
+        """A new video backbone: ``networks.video`` with ``args`` over its own, or ``network`` with ``args`` alone."""
+        own = {} if network else self.networks.video_args
+        net = create_backbone(network or self.networks.video, **(own | args))
         # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
         return net.to(memory_format=torch.channels_last_3d)
-
-    def flow_backbone(self) -> Backbone:
-        """A new video backbone for optical flow: two channels."""
-        return self.video_backbone(in_channels=2)
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
