@@ -219,14 +219,51 @@ def test_only_the_predictor_keeps_its_rate(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Optim(name="adma"), "unknown optimizer 'adma'; did you mean adam"),
-        (Optim(schedule="cosin"), "unknown schedule 'cosin'; did you mean cosine"),
-        (Optim(lr=0.0), "optim.lr must be above 0"),
+        ({"name": "adma"}, "unknown optimizer 'adma'; did you mean adam"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean cosine"),
+        ({"lr_scaling": "liner"}, "unknown lr_scaling 'liner'; did you mean linear"),
+        ({"exclude": ("biases",)}, "unknown kind of parameter in optim.exclude 'biases'; did you mean bias"),
+        ({"exclude": "bias"}, "optim.exclude must be a list, got 'bias'"),
+        ({"exclude": ("bias",), "decay_all": True}, "set optim.decay_all: false"),
+        ({"lr": 0.0}, "optim.lr must be above 0"),
+        ({"lr": -1}, "optim.lr must be above 0, got -1"),
+        ({"lr": "fast"}, "optim.lr must be a number, got 'fast'"),
+        ({"lr": float("nan")}, "optim.lr must be a number"),
+        ({"lr": True}, "optim.lr must be a number"),
+        ({"weight_decay": -1e-5}, "optim.weight_decay must be at least 0, got -1e-05"),
+        ({"predictor_scale": 0}, "optim.predictor_scale must be above 0"),
+        ({"base_batch": 0}, "optim.base_batch must be above 0"),
+        ({"momentum": 1.0}, "optim.momentum must be at least 0 and below 1"),
+        ({"betas": (0.9,)}, "optim.betas must be two numbers"),
+        ({"betas": (0.9, 1.0)}, "optim.betas must be at least 0 and below 1"),
+        ({"nesterov": True}, "optim.nesterov is for sgd and lars, not for adam"),
+        ({"name": "sgd", "momentum": 0, "nesterov": True}, "optim.nesterov needs a momentum"),
+        ({"name": "sgd", "lr_in_momentum": True}, "optim.lr_in_momentum is for lars, not for sgd"),
+        ({"warmup": "5000 stpes"}, "unknown unit in optim.warmup 'stpes'; did you mean steps"),
+        ({"warmup": "long"}, "optim.warmup: 'long' is not a share such as 0.1, '5000 steps' or '10 epochs'"),
+        ({"warmup": 10}, "optim.warmup: 10 is more than the whole training; write '10 steps' or '10 epochs'"),
+        ({"warmup": "0.5 steps"}, "not a whole number of steps"),
+        ({"warmup": -0.1}, "optim.warmup must be at least 0"),
+        ({"warmup_start": 2.0}, "optim.warmup_start must be from 0 to 1"),
+        ({"schedule": "multistep"}, "multistep needs optim.milestones"),
+        ({"milestones": (0.5,)}, "optim.milestones are for the schedule multistep, not for constant"),
+        ({"schedule": "multistep", "milestones": (0.6, 0.3)}, r"must rise, got \[0.6, 0.3\]"),
+        ({"schedule": "multistep", "milestones": ("6 epochs", 0.9)}, "must be in one unit"),
+        ({"schedule": "multistep", "milestones": 0.5}, "optim.milestones must be a list"),
     ],
 )
-def test_mistakes_are_named(settings: Optim, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        create_optimizer(settings, Net(), [], total_steps=4)
+def test_mistakes_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as e:
+        Optim(**settings)
+    assert "\n" not in str(e.value)
+
+
+def test_lists_of_a_file_become_tuples() -> None:
+    settings = Optim(schedule="multistep", milestones=["6 epochs"], betas=[0.9, 0.95], exclude=[])  # type: ignore[arg-type]
+    assert (settings.milestones, settings.betas, settings.exclude) == (("6 epochs",), (0.9, 0.95), ())
+    assert hash(settings) == hash(
+        Optim(schedule="multistep", milestones=("6 epochs",), betas=(0.9, 0.95), exclude=())
+    )
 
 
 def test_a_copy_of_larc_steps_like_the_original() -> None:
