@@ -32,7 +32,7 @@ class BraVe(Method):
     - 2: ``inputs.frames, fps, size`` for the narrow view; ``broad_seconds``, or ``broad_frames, broad_fps``.
     - 3, 4, 9: ``broad``, e.g. ``[rgb]``, ``[flow]``, ``[rgb+rc, rgb+rc]``, ``[rgb+rc, flow]``.
     - 5, with ``broad: [rgb]``: ``share``; by row ``[]``, ``[predictor]``, the default, ``[backbone, projector]``, all
-      three. (The second and the fourth are inferred from the text; the table's marks are lost in ours.)
+      three. (The marks of the second and the fourth row were not at hand: they are inferred from §4.3's text.)
     - 6: ``broad`` (V↔V×3 is three ``rgb+rc``, V↔FA is ``[flow, audio]``); ``networks.video`` for the narrow view with
       the TSM-ResNet-50 as ``broad_network``. The default is V↔A, R(2+1)D-18, with §4.1's 16 frames (§4.4: 32).
     - Appendix D: ``inputs.frames: 1``, an image model.

@@ -7,10 +7,11 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from ssl_av.data.views import Anywhere, Half, Inside, Shifted, View, When
 from ssl_av.errors import UserError
-from ssl_av.heads import MLP, l2_normalize
+from ssl_av.heads import MLP
 from ssl_av.losses import negative_cosine as D
 from ssl_av.methods import register_method
 from ssl_av.methods.base import Batch, Embeddings, Method
@@ -144,7 +145,7 @@ class CrissCross(Method):
     def project(self, modality: str, features: Tensor) -> tuple[Tensor, Tensor]:
         """z and p of a modality's pooled features."""
         z = self.projectors[modality](features)
-        return z, self.heads[modality](l2_normalize(z) if self.common_predictor else z)
+        return z, self.heads[modality](normalize(z, dim=-1) if self.common_predictor else z)
 
     def forward(self, batch: Batch) -> Embeddings:
         """Projections z and predictions p of the views, e.g. ``z_video_1`` and ``p_video_1``, [B, D]."""
