@@ -11,9 +11,11 @@ from ssl_av.recipes.compose import compose, recipe_names
 
 __all__ = ["MEASURES", "Recipe", "list_recipes", "load_recipe", "recipe_names"]
 
-#: How a reported number was measured; docs/recipes.md has the words. A number of frames may follow (``linear-8f``).
+#: How a reported number was measured, in the words of docs/recipes.md. The length of what was seen may follow:
+#: ``finetune-32f`` (frames), ``linear-5s`` (seconds).
 MEASURES = (
-    "linear", "finetune", "mlp", "block1", "block2", "block3", "block4", "clip", "r1", "r5", "r20", "fusion",
+    "linear", "linear-clip", "linear-audio", "linear-video", "linear-av", "finetune", "mlp", "r1", "r5", "r20",
+    "block1", "block2", "block3", "block4",
 )  # fmt: skip
 
 
@@ -31,6 +33,7 @@ class Recipe:
         method: ``{"name": ..., arguments}``.
         data: ``{"name": ..., the data set's arguments, fields of Loading}``.
         budget: one of samples, steps, epochs.
+        modalities: what is seen, ``video``, ``audio`` or both: whose networks there are.
         epochs: the length of the training in the paper's words, where the budget is in other units.
         evaluation: what is measured after training.
         trainer: arguments of the Lightning trainer.
@@ -46,6 +49,7 @@ class Recipe:
     data: dict[str, Any]
     budget: dict[str, int]
     differs: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("video", "audio")
     epochs: str = ""
     evaluation: dict[str, Any] | None = None
     trainer: dict[str, Any] | None = None
@@ -53,9 +57,8 @@ class Recipe:
 
     @property
     def networks(self) -> dict[str, str]:
-        """The backbones' names by modality; ``video`` alone where nothing is heard."""
-        stated = self.method.get("networks", {})
-        return {m: stated[m] for m in ("video", "audio") if stated.get(m)}
+        """The backbones' names by modality."""
+        return {m: name for m, name in self.method.get("networks", {}).items() if m in self.modalities}
 
     @property
     def length(self) -> str:
@@ -106,9 +109,10 @@ def load_recipe(name: str) -> Recipe:
     for key in ("method", "data"):
         if "name" not in values[key]:
             raise UserError(f"recipe {name}: '{key}' needs a name")
-    for key in ("paper", "differs"):
-        value = values.get(key, ())
-        values[key] = (value,) if isinstance(value, str) else tuple(value)
+    for key in ("paper", "differs", "modalities"):
+        if key in values:
+            value = values[key]
+            values[key] = (value,) if isinstance(value, str) else tuple(value)
     if values["follows"] not in ("paper", "code"):
         raise unknown(f"value of 'follows' in recipe {name}", str(values["follows"]), ("paper", "code"))
     values["epochs"] = str(values.get("epochs", ""))

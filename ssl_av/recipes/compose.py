@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ssl_av.config import load_yaml, merge
+from ssl_av.config import LOADING_FIELDS, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import list_configs
 
@@ -22,8 +22,8 @@ def recipe_names() -> list[str]:
 def compose(name: str) -> dict[str, Any]:
     """The values of a recipe: those of the files that it ``extends``, in order, then its own.
 
-    Mappings are merged, anything else is replaced. Another network does not inherit the arguments of the one that it
-    replaces, and another data set or method nothing of the one before.
+    Mappings are merged, anything else is replaced. Another network or data set does not inherit the arguments of the
+    one that it replaces, another method nothing.
 
     Args:
         name: a shipped recipe (``avid/kinetics400``) or a file (``mine.yaml``).
@@ -43,24 +43,18 @@ def compose(name: str) -> dict[str, Any]:
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` laid on it as `compose` does."""
     out = merge(base, over)
-    if isinstance(over.get("data"), Mapping) and _renamed(base.get("data"), over["data"]):
-        out["data"] = dict(over["data"])
-    for key in ("method", "shrink"):
-        below, above = base.get(key), over.get(key)
-        if not (isinstance(below, Mapping) and isinstance(above, Mapping)):
-            continue
-        if key == "method" and _renamed(below, above):
-            out[key] = dict(above)
-            continue
-        old, new = below.get("networks"), above.get("networks")
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            networks = dict(out[key]["networks"])
-            for net in ("video", "audio"):
-                if new.get(net, old.get(net)) != old.get(net) and f"{net}_args" not in new:
-                    networks.pop(f"{net}_args", None)
-            out[key] = {**out[key], "networks": networks}
-    if "budget" in over:  # exactly one unit: the row's own takes the place of the base's
-        out["budget"] = over["budget"]
+    if _renamed(base.get("data"), over.get("data")):
+        out["data"] = {k: v for k, v in base["data"].items() if k in LOADING_FIELDS} | over["data"]
+    below, above = base.get("method"), over.get("method")
+    if _renamed(below, above):
+        out["method"] = dict(above)
+    elif isinstance(below, Mapping) and isinstance(above, Mapping):
+        old, new = below.get("networks", {}), above.get("networks", {})
+        for net in ("video", "audio"):
+            if new.get(net, old.get(net)) != old.get(net) and f"{net}_args" not in new:
+                out["method"]["networks"].pop(f"{net}_args", None)
+    # A row's own: a budget has one unit, and another row's numbers are not this one's.
+    out |= {key: over[key] for key in ("budget", "reported") if key in over}
     return out
 
 
@@ -73,8 +67,9 @@ def _is_part(name: str) -> bool:
     return any(word.startswith("_") for word in name.split("/"))
 
 
-def _renamed(old: Any, new: Mapping[str, Any]) -> bool:
-    return isinstance(old, Mapping) and "name" in old and "name" in new and old["name"] != new["name"]
+def _renamed(old: Any, new: Any) -> bool:
+    both = isinstance(old, Mapping) and isinstance(new, Mapping) and "name" in old and "name" in new
+    return both and old["name"] != new["name"]
 
 
 def _composed(name: str, above: tuple[str, ...]) -> dict[str, Any]:
