@@ -85,14 +85,7 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
     batch_size = min(config.loading.batch_size, training_samples)
     steps = config.budget.to_steps(training_samples, batch_size)
     batch = {name: _input(method, name, view, batch_size) for name, view in method.views.items()}
-    kept: dict[int, Tensor] = {}
-    method.train()
-    with FlopCounterMode(display=False) as counter:
-        with _kept_for_backward(method, kept):
-            embeddings = method(batch)
-            total = torch.stack([e.float().sum() for e in embeddings.values()]).sum()
-        total.backward()
-    sizes = [t.untyped_storage().nbytes() for t in kept.values()]
+    flops, kept = one_step(method.train(), batch)
     precision = str(config.trainer.get("precision", "32-true"))
     parameters = _parameters(method)
     return Cost(
@@ -101,13 +94,24 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         samples=steps * batch_size,
         steps=steps,
         batch_size=batch_size,
-        flops=counter.get_total_flops(),
-        activations=sum(sizes),
-        largest=max(sizes),
+        flops=flops,
+        activations=sum(kept),
+        largest=max(kept),
         state=4 * STATE.get(method.optim.name, 2) * parameters["total"],
         mixed="16" in precision,
         views={name: tuple(t.shape[1:]) for name, t in batch.items()},
     )
+
+
+def one_step(method: Method, batch: dict[str, Tensor]) -> tuple[int, list[int]]:
+    """FLOPs of the forward and the backward on transformed views, and the bytes of each tensor kept in between."""
+    kept: dict[int, Tensor] = {}
+    with FlopCounterMode(display=False) as counter:
+        with _kept_for_backward(method, kept):
+            embeddings = method(batch)
+            total = torch.stack([e.float().sum() for e in embeddings.values()]).sum()
+        total.backward()
+    return counter.get_total_flops(), [t.untyped_storage().nbytes() for t in kept.values()]
 
 
 def _input(method: Method, name: str, view: View, batch_size: int) -> Tensor:

@@ -63,8 +63,10 @@ class Method(pl.LightningModule):
         """A new video backbone: ``networks.video`` with ``args`` over its own, or ``network`` with ``args`` alone."""
         own = {} if network else self.networks.video_args
         net = create_backbone(network or self.networks.video, **(own | args))
-        # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
-        return net.to(memory_format=torch.channels_last_3d)
+        # Convolutions over frames are a third faster with the channels last; the weights' layout decides. Those of
+        # single frames (TSM) have no such layout.
+        flat = any(p.ndim == 4 for p in net.parameters())
+        return net if flat else net.to(memory_format=torch.channels_last_3d)
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""

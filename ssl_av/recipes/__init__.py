@@ -62,17 +62,18 @@ class Recipe:
 
     @property
     def length(self) -> str:
-        """How long it trains, for people: ``100`` epochs, ``300k steps``."""
-        if self.epochs:
-            return self.epochs
+        """How long it trains, for people: ``100`` epochs, ``300k steps = 424``."""
+        if self.epochs or "epochs" in self.budget:
+            return self.epochs or str(self.budget["epochs"])
         unit, value = next(iter(self.budget.items()))
-        return str(value) if unit == "epochs" else f"{_short(value)} {unit}"
+        seen = value * (self.data["batch_size"] if unit == "steps" else 1)
+        return f"{_short(value)} {unit} = {seen / self.training_samples:.0f}"
 
     @property
     def numbers(self) -> list[str]:
         """``ucf101 linear 92.6, finetune 94.7``, a data set each."""
         return [
-            f"{dataset} " + ", ".join(f"{measure} {value:g}" for measure, value in of.items())
+            f"{dataset} " + ", ".join(f"{measure} {value}" for measure, value in of.items())
             for dataset, of in self.reported.items()
         ]
 
