@@ -73,8 +73,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--devices", type=int, default=1, metavar="N", help="--dry-run: GPUs that share a batch (default: 1)"
     )
     fit.add_argument(
-        "--tflops", type=float, default=30, metavar="T",
-        help="--dry-run: sustained speed of a GPU, 10¹² operations a second (default: 30)",
+        "--tflops", type=float, default=10, metavar="T",
+        help="--dry-run: sustained speed of a GPU, 10¹² operations a second (default: 10)",
     )  # fmt: skip
 
     what = "compare methods under one budget"

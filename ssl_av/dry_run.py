@@ -8,9 +8,6 @@ from ssl_av.config import RunConfig
 from ssl_av.errors import UserError
 from ssl_av.recipes import Recipe, list_recipes
 
-#: Assumed speed of one GPU, 10¹² operations a second. See docs/recipes.md.
-TFLOPS = 30.0
-
 
 def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: float) -> int:
     """Prints the resolved run, its networks, steps, FLOPs, memory and GPU-hours.
