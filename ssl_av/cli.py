@@ -45,13 +45,17 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     fit = sub.add_parser("fit", help="train one method", description="Train one method.", epilog=FIT_SETTINGS)
     fit.add_argument("--method", metavar="NAME", help="a method of `ssl-av list methods`")
     fit.add_argument(
-        "--recipe", metavar="NAME|FILE", help="a paper's setting, of `ssl-av list recipes`; options win over it"
+        "--recipe",
+        metavar="NAME|FILE",
+        help="a paper's setting, of `ssl-av list recipes`; options win over it",
     )
     fit.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
     fit.add_argument(
-        "--suite", metavar="NAME|FILE", help="suite whose sizes are the defaults without --recipe (default: tiny)"
+        "--suite",
+        metavar="NAME|FILE",
+        help="suite whose sizes are the defaults without --recipe (default: tiny)",
     )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
     fit.add_argument(
@@ -116,8 +120,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     report.add_argument("folder", metavar="DIR", help="a suite's folder")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
-    lst.add_argument("what", metavar="KIND", choices=("methods", "backbones", "protocols", "datasets", "suites", "recipes"),
-                     help="methods, backbones, protocols, datasets, suites or recipes")  # fmt: skip
+    kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
+    lst.add_argument("what", metavar="KIND", choices=kinds, help=", ".join(kinds))
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {"fit": fit, "bench": bench, "eval": ev, "report": report, "list": lst}
 
@@ -143,7 +147,11 @@ def run(argv: Sequence[str]) -> int:
                 if rest[0].startswith("-")
                 else UserError(f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)")
             )
-        return commands.list_names(args.what, args.method) if args.command == "list" else commands.report(args.folder)
+        return (
+            commands.list_names(args.what, args.method)
+            if args.command == "list"
+            else commands.report(args.folder)
+        )
     groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
     from ssl_av.options import parse_dotted
 

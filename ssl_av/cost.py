@@ -152,4 +152,3 @@ def _parameters(method: Method) -> dict[str, int]:
             if count:
                 out[f"{name}.{part}".rstrip(".")] = count
     return out | {"total": sum(p.numel() for p in method.parameters())}
-

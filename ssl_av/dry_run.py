@@ -60,7 +60,7 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
 
 
 def training_samples(config: RunConfig, recipe: Recipe | None) -> int:
-    """Videos of the training split: the paper's count for a recipe on its own data, else by the data set's name or lists.
+    """Videos of the training split: as the paper counts them, for a recipe; else by the data set's name or its lists.
 
     Raises:
         UserError: if it cannot be told.
@@ -79,4 +79,3 @@ def training_samples(config: RunConfig, recipe: Recipe | None) -> int:
 
     rows, _ = create_dataset(name, **config.dataset_args).rows()
     return sum(row.split == "train" for row in rows)
-

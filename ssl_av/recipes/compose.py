@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-@lru_cache(maxsize=1)
+@cache
 def _shipped() -> dict[str, Path]:
     return list_configs(KIND)
 
@@ -94,7 +94,7 @@ def _beside(name: str, part: str) -> str:
     return part
 
 
-@lru_cache(maxsize=None)
+@cache
 def _shipped_values(name: str) -> dict[str, Any]:
     if name not in _shipped():
         raise unknown("recipe to extend", name, _shipped())

@@ -24,8 +24,8 @@ DATA: dict[str, Any] = {
 def shrunk(recipe: Recipe) -> Recipe:
     """The same method, variant, terms and kind of optimiser: on synthav, for two steps.
 
-    Pictures have 32 pixels and at most 8 frames, lengths in time are 0.4 times the paper's, networks are 8 channels wide
-    where their width can be chosen; what else a method needs smaller stands under ``shrink`` in its recipes.
+    Pictures have 32 pixels and at most 8 frames, lengths in time are 0.4 times the paper's, networks are 8 channels
+    wide where their width can be chosen; what else a method needs smaller stands under ``shrink`` in its recipes.
     """
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import plain, resolve

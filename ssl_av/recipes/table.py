@@ -33,4 +33,3 @@ def show_recipes(method: str | None) -> int:
 
 def _made_of(recipe: Recipe) -> str:
     return "\n".join([recipe.data["name"], *recipe.networks.values()])
-

@@ -29,7 +29,9 @@ def once() -> Callable[..., Any]:
 
     def step(method: Any, batch: dict[str, torch.Tensor]) -> Any:
         networks = [(n, p.shape) for n, p in method.named_parameters()]
-        key = repr((method.name, networks, {n: t.shape for n, t in batch.items()}, method.settings.get("terms")))
+        key = repr(
+            (method.name, networks, {n: t.shape for n, t in batch.items()}, method.settings.get("terms"))
+        )
         if key not in seen:
             seen[key] = real(method, batch)
         return seen[key]

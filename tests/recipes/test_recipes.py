@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,11 @@ from ssl_av.recipes import MEASURES, list_recipes, load_recipe, recipe_names
 from ssl_av.recipes.compose import compose, overlay
 
 ALL = recipe_names()
+DATASETS = set(list_datasets())
 #: rows of the papers' tables that must be there: 11 of BraVe's table 6, and so on
 TABLES = {
     "BraVe, table 6": 11, "BraVe, table 1": 2, "BraVe, table 2": 7, "BraVe, table 3": 3, "BraVe, table 5": 4,
-    "BraVe, table 8": 3, "BraVe, appendix D": 2, "CrissCross, table 1": 10, "CrissCross, tables": 3,
+    "BraVe, table 8": 3, "BraVe, appendix D": 2, "CrissCross, table 1": 10, "CrissCross, tables": 4,
     "CrissCross, table 3": 3, "AVID, table 1": 3, "AVID, table 5": 2, "AVID, tables 2, 3, 4": 4, "AVID, figure 3": 4,
     "AVID, figure 4b": 4, "STiCA, table 1a": 4, "STiCA, table 2": 4,
 }  # fmt: skip
@@ -113,7 +115,7 @@ def test_every_row_of_the_tables_is_there_once():
     rows = [row for recipe in list_recipes() for row in recipe.paper]
     assert len(rows) == len(set(rows))
     for table, count in TABLES.items():
-        assert sum(row.startswith((f"{table}:", f"{table};")) for row in rows) >= count, table
+        assert sum(bool(re.match(rf"{table}\b", row)) for row in rows) >= count, table
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -122,19 +124,20 @@ def test_what_a_recipe_says_has_the_right_form(name: str):
     own = yaml.safe_load((configs_root() / "recipes" / f"{name}.yaml").read_text(encoding="utf-8"))
     assert {"extends", "paper"} <= set(own), "composed, and about its own row"
     assert recipe.method["name"] == name.split("/")[0]
-    assert recipe.data["name"] in list_datasets()
+    assert recipe.data["name"] in DATASETS
     assert recipe.data["batch_size"] > 1
     assert recipe.training_samples > recipe.data["batch_size"]
     assert set(recipe.networks) == set(recipe.modalities)
     assert {"name", "lr", "weight_decay"} <= set(recipe.method["optim"])
     assert recipe.length
     for dataset, numbers in recipe.reported.items():
-        assert dataset in {*list_datasets(), "imagenet"}
+        assert dataset in DATASETS | {"imagenet"}
         assert numbers
         for measure, value in numbers.items():
             known = {measure, measure.rpartition("-")[0]} & set(MEASURES)
             assert known, f"{measure} is not one of MEASURES"
-            assert isinstance(value, (int, float)) and 0 < value <= 100
+            assert isinstance(value, (int, float))
+            assert 0 < value <= 100
     if not recipe.reported:
         assert any("figure" in row or "table 1f" in row for row in recipe.paper), "why is there no number?"
 
@@ -158,7 +161,11 @@ def test_listing_imports_no_torch_and_fits_eighty_columns():
         "assert 'torch' not in sys.modules and 'pytorch_lightning' not in sys.modules"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "80"}
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "COLUMNS": "80"},
     )
     assert done.returncode == 0, done.stderr
     words = done.stdout.split()
