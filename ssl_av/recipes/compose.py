@@ -46,13 +46,13 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     if _renamed(base.get("data"), over.get("data")):
         out["data"] = {k: v for k, v in base["data"].items() if k in LOADING_FIELDS} | over["data"]
     below, above = base.get("method"), over.get("method")
-    if _renamed(below, above):
-        out["method"] = dict(above)
-    elif isinstance(below, Mapping) and isinstance(above, Mapping):
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
         old, new = below.get("networks", {}), above.get("networks", {})
         for net in ("video", "audio"):
             if new.get(net, old.get(net)) != old.get(net) and f"{net}_args" not in new:
                 out["method"]["networks"].pop(f"{net}_args", None)
+        if _renamed(below, above):
+            out["method"] = dict(above)
     # A row's own: a budget has one unit, and another row's numbers are not this one's.
     out |= {key: over[key] for key in ("budget", "reported") if key in over}
     return out
