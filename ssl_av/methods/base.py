@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
+from ssl_av.errors import UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
@@ -54,15 +55,12 @@ class Method(pl.LightningModule):
         """The backbone of a modality."""
         return cast(Backbone, self.backbones[modality])
 
-    def video_backbone(self, **args: Any) -> Backbone:
-        """A new video backbone; ``args`` are laid over ``networks.video_args``."""
-        net = create_backbone(self.networks.video, **(self.networks.video_args | args))
+    def video_backbone(self, network: str | None = None, **args: Any) -> Backbone:
+        """A new video backbone: ``networks.video`` with ``args`` over its own, or ``network`` with ``args`` alone."""
+        own = {} if network else self.networks.video_args
+        net = create_backbone(network or self.networks.video, **(own | args))
         # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
         return net.to(memory_format=torch.channels_last_3d)
-
-    def flow_backbone(self) -> Backbone:
-        """A new video backbone for optical flow: two channels."""
-        return self.video_backbone(in_channels=2)
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
@@ -152,8 +150,11 @@ class Method(pl.LightningModule):
         """One step: forward, loss, log. A batch of which fewer than two samples could be read is passed over."""
         if len(batch["index"]) < 2:
             return None
+        self.check_views(batch)
         embeddings = self(batch)
         parts = self.loss(embeddings, batch)
+        if not torch.isfinite(parts["loss"]):
+            raise self.not_finite(parts["loss"], embeddings, batch)
         size = len(batch["index"])
         for name, value in parts.items():
             key = "loss" if name == "loss" else f"loss/{name}"
@@ -161,6 +162,36 @@ class Method(pl.LightningModule):
                 key, value.detach(), prog_bar=name == "loss", on_step=True, on_epoch=False, batch_size=size
             )
         return {"loss": parts["loss"], "embeddings": {k: v.detach() for k, v in embeddings.items()}}
+
+    def check_views(self, batch: Batch) -> None:
+        """Raises a `UserError` for a transformed batch that lacks a view or has one of another shape."""
+        for name, view in self.views.items():
+            want: list[int | str] = [len(batch["index"]), 1, "time", "frequency"]
+            if not isinstance(view, AudioView):
+                want[1:] = [3 if isinstance(view, VideoView) else 2, view.frames, view.size, view.size]
+            have = list(batch[name].shape) if name in batch else []
+            fits = [h == w or isinstance(w, str) for h, w in zip(have, want, strict=False)]
+            if len(have) != len(want) or not all(fits):
+                shape = f"[{', '.join(map(str, want))}]"
+                raise UserError(
+                    f"{self.name}: view '{name}' of a batch must be {shape}, got {have or 'none'}"
+                )
+
+    def not_finite(self, loss: Tensor, embeddings: Embeddings, batch: Batch) -> UserError:
+        """What to say of a loss that is NaN or infinite: where it comes from, and what to do."""
+        said = f"the loss of {self.name} is {loss.item()} at step {self.global_step}"
+        for name in self.views:
+            rows = ~torch.isfinite(batch[name]).flatten(1).all(dim=1)
+            if rows.any():
+                where = [i for i, bad in zip(batch["index"].tolist(), rows.tolist(), strict=True) if bad][:3]
+                return UserError(
+                    f"{said}: view '{name}' holds NaN or infinity, in rows {where} of the manifest"
+                )
+        bad = ", ".join(n for n, e in embeddings.items() if not torch.isfinite(e).all())
+        cause = (
+            f"embeddings {bad} are not finite, the views are" if bad else "views and embeddings are finite"
+        )
+        return UserError(f"{said}: {cause}; a lower --method.optim.lr than {self.optim.lr} may help")
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule of ``optim``, stretched over all steps of the training."""

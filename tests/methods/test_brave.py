@@ -8,6 +8,7 @@ import torch
 
 from ssl_av.data.views import AnyStart, StartsWith
 from ssl_av.errors import UserError
+from ssl_av.methods import create_method
 
 
 def unit(x: torch.Tensor) -> np.ndarray:
@@ -105,3 +106,80 @@ def test_batch_norm_stands_where_the_paper_says(small):
 def test_unknown_broad_view(small):
     with pytest.raises(UserError, match="unknown broad view 'adio'; did you mean audio"):
         small("brave", broad=["adio"])
+
+
+@pytest.mark.parametrize(
+    ("share", "networks", "projectors", "predictors"),
+    [
+        ([], 2, 2, 2),
+        (["predictor"], 2, 2, 1),
+        (["projector", "predictor"], 2, 1, 1),
+        (["backbone", "projector"], 1, 1, 2),
+        (["backbone", "projector", "predictor"], 1, 1, 1),
+    ],
+)
+def test_the_rows_of_table_5(small, batch_of, share, networks, projectors, predictors):
+    method = small("brave", broad=["rgb"], share=share, **BROAD)
+    assert len({id(m) for m in (method.backbones["video"], method.broad_backbones["rgb"])}) == networks
+    assert 1 + len(method.own_projectors) == projectors
+    assert len(method.predictors()) == predictors
+    batch = method.transform_batch(batch_of(method))
+    method.loss(method(batch), batch)["loss"].backward()
+    assert [n for n, p in method.named_parameters() if p.grad is None] == []
+
+
+def test_sharing_changes_nothing_of_what_the_seed_draws(small):
+    shared, own = small("brave", broad=["rgb"], **BROAD), small("brave", broad=["rgb"], share=[], **BROAD)
+    mine = shared.state_dict()
+    assert all(torch.equal(own.state_dict()[k], v) for k, v in mine.items())
+
+
+def test_a_backbone_cannot_be_shared_by_different_inputs(small):
+    for changes in ({"broad": ["audio", "rgb"]}, {"broad": ["rgb"], "broad_network": "r2plus1d_10"}):
+        with pytest.raises(UserError, match=r"share: backbone needs rgb or rgb.rc as the only broad views"):
+            small("brave", share=["backbone"], **changes)
+    with pytest.raises(UserError, match="unknown module to share 'projecter'; did you mean projector"):
+        small("brave", share=["projecter"])
+
+
+def test_the_broad_network_is_for_the_broad_visual_views_alone(small, batch_of):
+    method = small("brave", broad=["flow", "audio", "rgb"], broad_network="r2plus1d_18",
+                   broad_network_args={"width": 2}, **BROAD)  # fmt: skip
+    nets = method.broad_backbones
+    assert (len(nets["rgb"].get_submodule("conv2x")), len(method.net("video").get_submodule("conv2x"))) == (
+        2,
+        1,
+    )
+    assert (nets["rgb"].num_features, nets["flow"].num_features, nets["audio"].num_features) == (16, 16, 32)
+    assert nets["flow"].in_channels == 2
+    assert (method.adapters["rgb"].in_features, method.adapters["rgb"].out_features) == (16, 32)
+    batch = method.transform_batch(batch_of(method))
+    assert torch.isfinite(method.loss(method(batch), batch)["loss"])
+    same = small(
+        "brave", broad=["rgb"], broad_network_args={"pool": "avg"}, **BROAD
+    )  # over those of the narrow one
+    assert (same.broad_backbones["rgb"].num_features, same.broad_backbones["rgb"].pooling) == (32, "avg")
+    assert same.net("video").pooling == "max"
+
+
+@pytest.mark.parametrize("broad", ["rgb+rc", "audio"])
+def test_an_image_model(small, batch_of, broad):
+    inputs = {"frames": 1, "fps": 8, "size": 32, "audio_seconds": 0.5, "front_end": "small"}
+    method = small("brave", broad=[broad], inputs=inputs, **BROAD)  # appendix D
+    raw = batch_of(method)
+    assert raw["narrow"].shape == (6, 3, 1, 40, 40)
+    batch = method.transform_batch(raw)
+    method.loss(method(batch), batch)["loss"].backward()
+    assert method.net("video")(torch.randn(2, 3, 1, 32, 32)).shape == (2, 32)
+
+
+def test_heads_have_the_paper_s_sizes():
+    method = create_method("brave", networks={"video": "r2plus1d_10", "audio": "resnet9_audio"})
+    projector = [tuple(m.weight.shape) for m in method.projector if hasattr(m, "weight")]
+    assert projector == [(4096, 512), (4096,), (128, 4096), (128,)]
+    assert [tuple(m.weight.shape) for m in method.predictor if hasattr(m, "weight")] == [
+        (4096, 128), (4096,), (128, 4096),
+    ]  # fmt: skip
+    assert {(m.momentum, m.eps) for m in method.projector if isinstance(m, torch.nn.BatchNorm1d)} == {
+        (0.1, 1e-5)
+    }

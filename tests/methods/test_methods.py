@@ -73,6 +73,56 @@ def test_a_batch_with_fewer_than_two_samples_is_passed_over(small, batch_of):
     assert method.training_step(batch_of(method, 1), 0) is None
 
 
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_view_of_the_wrong_shape_is_named(small, batch_of, name):
+    method = small(name)
+    batch = method.transform_batch(batch_of(method))
+    for view in method.views:
+        for wrong in (batch[view][0], batch[view][:, :, :2], batch[view][:, :0], batch[view][:3], None):
+            if view.startswith(("audio", "broad")) and wrong is not None and wrong.shape[2:3] == (2,):
+                continue  # a spectrogram may be as short as it likes
+            damaged = {k: v for k, v in batch.items() if k != view}
+            damaged |= {} if wrong is None else {view: wrong}
+            with pytest.raises(
+                UserError, match=rf"^{name}: view '{view}' of a batch must be \[6, .*\], got .+$"
+            ):
+                method.training_step(damaged, 0)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_view_that_is_not_finite_is_named(small, batch_of, name):
+    method = small(name)
+    for view in method.views:
+        batch = method.transform_batch(batch_of(method))
+        batch[view][3].view(-1)[5] = torch.nan
+        with pytest.raises(
+            UserError, match=rf"{name} is nan at step 0: view '{view}' .* in rows \[3\] of the"
+        ):
+            method.training_step(batch, 0)
+
+
+@pytest.mark.parametrize("name", ["brave", "crisscross"])
+def test_a_training_that_diverged_says_so(small, batch_of, name):
+    method = small(name)
+    batch = method.transform_batch(batch_of(method))
+    with torch.no_grad():
+        for p in method.predictors()[0].parameters():
+            p.fill_(torch.inf)
+    with pytest.raises(
+        UserError, match=rf"of {name} is nan at step 0: embeddings (h|p)_.* lower --method.optim.lr"
+    ):
+        method.training_step(batch, 0)
+
+
+@pytest.mark.parametrize("name", ["brave", "crisscross"])
+def test_batch_norm_refuses_one_sample_in_training(small, batch_of, name):
+    method = small(name)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        method(method.transform_batch(batch_of(method, 1)))
+    method.eval()
+    assert all(len(e) == 1 for e in method(method.transform_batch(batch_of(method, 1))).values())
+
+
 def test_unknown_names_come_with_near_ones():
     with pytest.raises(UserError, match="did you mean crisscross"):
         method_class("criscros")
