@@ -129,16 +129,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--clips", type=int, default=5, help="of each file, view and way")
     parser.add_argument("--ways", default=",".join(WAYS), help="what to compare with")
+    parser.add_argument("--gops", default="12,250", help="frames from one keyframe to the next")
     args = parser.parse_args()
     files, clips, seconds = (2, 2, 3.0) if args.quick else (args.files, args.clips, 10.0)
     with tempfile.TemporaryDirectory(prefix="ssl-av-decoding-") as folder:
-        for gop in (12, 250):
+        print(f"{files} files of {seconds:g} s, {files * clips} clips of each view and way; {load()}")
+        print("gop  view  other       ratio (cpu)  ratio (clock)  target   clips/s (cpu): ours   other")
+        for gop in map(int, args.gops.split(",")):
             paths = make_clips(Path(folder), files, seconds, gop)
-            if gop == 12:
-                print(f"{files} files of {seconds:g} s, {files * clips} clips of each view and way; {load()}")
-                print(
-                    "gop  view  other       ratio (cpu)  ratio (clock)  target   clips/s (cpu): ours   other"
-                )
             for view in "AB":
                 asked = [
                     draw(view, p, seconds, np.random.default_rng(k)) for k in range(clips) for p in paths
