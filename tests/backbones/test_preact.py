@@ -37,9 +37,7 @@ def test_time_stays_and_space_is_cut_to_a_thirtysecond(name: str, features: int)
     net = on_meta(name)
     for frames in (1, 16):
         maps = net.forward_stages(torch.empty(2, 3, frames, 224, 224, device="meta"))
-        assert [list(m.shape[2:]) for m in maps.values()] == [
-            [frames, n, n] for n in (56, 56, 28, 14, 7, 7)
-        ]
+        assert [list(m.shape[2:]) for m in maps.values()] == [[frames, n, n] for n in (56, 56, 28, 14, 7, 7)]
         assert maps["norm"].shape[:2] == (2, features)
 
 
