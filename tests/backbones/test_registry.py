@@ -84,7 +84,7 @@ def test_a_name_is_not_taken_twice() -> None:
     def r2plus1d_18() -> torch.nn.Module:
         return create_backbone("r2plus1d_10")
 
-    with pytest.raises(ValueError, match="'r2plus1d_18' exists already: ssl_av.backbones.r2plus1d"):
+    with pytest.raises(ValueError, match="'r2plus1d_18' exists already: "):
         register_backbone(r2plus1d_18)
 
 
