@@ -83,10 +83,10 @@ def test_without_shift_it_is_timms_network_with_tensorflows_padding(size: int) -
     from timm.models.resnetv2 import ResNetV2
 
     theirs = ResNetV2(
-        [3, 4, 6, 3], num_classes=0, stem_type="same", norm_layer=BatchNormAct2d,
-        conv_layer=partial(create_conv2d, padding="same"),
+        [3, 4, 6, 3], (64, 128, 256, 512), num_classes=0, stem_chs=16, stem_type="same",
+        norm_layer=BatchNormAct2d, conv_layer=partial(create_conv2d, padding="same"),
     ).eval()  # fmt: skip
-    ours = create_backbone("tsm_resnet50", shift=0).eval()
+    ours = create_backbone("tsm_resnet50", width=16, shift=0).eval()
 
     def name(key: str) -> str:
         stage, _, rest = key.partition(".")
@@ -125,8 +125,8 @@ def test_the_shift_is_after_norm_and_relu_and_not_on_the_shortcut() -> None:
 
 
 def test_random_start_is_a_truncated_normal_of_the_fan_in() -> None:
-    weight: Tensor = create_backbone("resnet50v2_audio").get_parameter("layer3.0.conv2.weight")
-    deviation = (256 * 9) ** -0.5
+    weight: Tensor = create_backbone("resnet50v2_audio", width=16).get_parameter("layer4.0.conv2.weight")
+    deviation = (128 * 9) ** -0.5
     assert weight.abs().max() <= 2 * deviation
     assert abs(weight.std().item() / deviation - 0.8796) < 0.01  # of a normal cut at two deviations
 
