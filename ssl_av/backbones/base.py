@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ssl_av.errors import UserError, unknown
 
 Pool = Literal["max", "avg"]
+N = TypeVar("N", bound=nn.Module)
 
 
 class Backbone(nn.Module):
@@ -66,6 +67,17 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Pooled features, [B, num_features]."""
         return self.pool(self.forward_features(x))
+
+
+def channels_last(net: N) -> N:
+    """Lays the weights of 3D convolutions with the channels last, which speeds them up; others stay as they are.
+
+    ``Module.to(memory_format=torch.channels_last_3d)`` refuses networks that have 2D convolutions too (TSM's).
+    """
+    for p in net.parameters():
+        if p.ndim == 5:
+            p.data = p.data.contiguous(memory_format=torch.channels_last_3d)
+    return net
 
 
 def check_layout(

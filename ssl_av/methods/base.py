@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone, create_backbone
+from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
 from ssl_av.errors import UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
@@ -62,11 +63,8 @@ class Method(pl.LightningModule):
     def video_backbone(self, network: str | None = None, **args: Any) -> Backbone:
         """A new video backbone: ``networks.video`` with ``args`` over its own, or ``network`` with ``args`` alone."""
         own = {} if network else self.networks.video_args
-        net = create_backbone(network or self.networks.video, **(own | args))
-        # Convolutions over frames are a third faster with the channels last; the weights' layout decides. Those of
-        # single frames (TSM) have no such layout.
-        flat = any(p.ndim == 4 for p in net.parameters())
-        return net if flat else net.to(memory_format=torch.channels_last_3d)
+        # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
+        return channels_last(create_backbone(network or self.networks.video, **(own | args)))
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""

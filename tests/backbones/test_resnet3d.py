@@ -21,10 +21,10 @@ def size(net: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("name", "parameters", "classes", "published"),
     [
-        ("r2plus1d_18_torchvision", 31_300_125, 400, "31.5"),  # CrissCross table 4
+        ("r2plus1d_18_torchvision", 31_300_125, 400, "31.5"),  # CrissCross table 6
         ("r2plus1d_18_tran", 33_165_639, 400, "33.3"),  # BraVe table 6
         ("r2plus1d_50", 46_165_457, 400, "46.9"),
-        ("r3d_18", 33_166_272, 400, "33.3"),  # 33.4 in CrissCross table 4: 33.37 rounded
+        ("r3d_18", 33_166_272, 400, "33.3"),  # 33.37: CrissCross table 6 rounds it to 33.4
         ("r3d_50", 31_634_496, 101, "31.8"),  # BraVe table 6
     ],
 )
@@ -36,9 +36,7 @@ def test_parameters(name: str, parameters: int, classes: int, published: str) ->
     assert str(whole / 1e6).startswith(published)
 
 
-@pytest.mark.parametrize(
-    ("name", "build"), [("r2plus1d_18_torchvision", r2plus1d_18), ("r3d_18", r3d_18)]
-)
+@pytest.mark.parametrize(("name", "build"), [("r2plus1d_18_torchvision", r2plus1d_18), ("r3d_18", r3d_18)])
 def test_is_torchvisions_network(name: str, build: type[nn.Module]) -> None:
     torch.manual_seed(0)
     theirs = build(weights=None).eval()
