@@ -98,9 +98,12 @@ def sample_negatives(index: Tensor, n: int, size: int, exclude: Tensor | None = 
     if exclude is None:
         if size < 2:
             raise ValueError(f"no negatives left: {size} samples")
-        rank = torch.randint(size - 1, (len(index), n), dtype=torch.int32, device=index.device)
-        # rank + (rank >= index), by the sign of the difference: as fast as the draw itself, a comparison is not.
-        return rank.sub_((index[:, None].int() - 1 - rank).bitwise_right_shift_(31)).long()
+        # A draw from one row less, in which the row itself stands for the last one. To ask first whether it occurs at
+        # all is much cheaper than to replace it, and in a large bank it hardly ever does.
+        rows, own = torch.randint(size - 1, (len(index), n), device=index.device), index[:, None]
+        if int((rows - own).count_nonzero()) < rows.numel():
+            rows.masked_fill_(rows == own, size - 1)
+        return rows
     forbidden = torch.cat([index[:, None], exclude], dim=1).sort(dim=1).values
     # A repeated row must forbid one rank only: push repeats beyond the end, where they shift nothing.
     repeat = torch.zeros_like(forbidden, dtype=torch.bool)

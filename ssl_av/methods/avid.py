@@ -158,7 +158,8 @@ class AVID(Method):
         """Raises a `UserError` for as many negatives as samples: hardly a sample would be left out."""
         if self.negatives >= len(self.bank):
             raise UserError(
-                f"negatives={self.negatives} does not fit {len(self.bank)} training samples; lower --method.negatives"
+                f"negatives={self.negatives} does not fit {len(self.bank)} training samples; lower --method.negatives "
+                f"(bench: --methods.{self.name}.negatives)"
             )
 
     @torch.no_grad()
