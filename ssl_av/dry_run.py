@@ -6,7 +6,8 @@ import yaml
 
 from ssl_av.config import RunConfig
 from ssl_av.errors import UserError
-from ssl_av.recipes import Recipe, list_recipes
+from ssl_av.recipes import Recipe
+from ssl_av.recipes.compose import nominal_size
 
 
 def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: float) -> int:
@@ -72,9 +73,8 @@ def training_samples(config: RunConfig, recipe: Recipe | None) -> int:
         from ssl_av.data.datasets.synthav import SynthavDataset
 
         return int(config.dataset_args.get("train", SynthavDataset.train))
-    for other in list_recipes():
-        if other.data["name"] == name:
-            return other.training_samples
+    if (known := nominal_size(name)) is not None:
+        return known
     from ssl_av.data.datasets import create_dataset
 
     rows, _ = create_dataset(name, **config.dataset_args).rows()

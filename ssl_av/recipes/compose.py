@@ -40,6 +40,12 @@ def compose(name: str) -> dict[str, Any]:
     return _composed(name, ())
 
 
+def nominal_size(dataset: str) -> int | None:
+    """Training samples of a data set as the papers count them; None for one that they do not train on."""
+    part = f"_data/{dataset}"
+    return int(_shipped_values(part)["training_samples"]) if part in _shipped() else None
+
+
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` laid on it as `compose` does."""
     out = merge(base, over)

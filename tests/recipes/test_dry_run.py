@@ -140,6 +140,20 @@ def test_it_says_what_matters_without_data_and_writes_nothing(tmp_path, monkeypa
     assert "200 of 32 videos" in out
 
 
+def test_the_size_of_the_training_split_is_the_papers_or_what_is_listed(resolved: Resolve, tmp_path):
+    recipe = load_recipe("avid/analysis-cross")
+    assert training_samples(resolved("avid/analysis-cross"), recipe) == 100_000
+    assert training_samples(resolved("avid/analysis-cross"), None) == 1_800_000
+    other = resolved("avid/analysis-cross", "--data", "kinetics600")
+    assert training_samples(other, recipe) == 362_000
+    small = resolved("avid/analysis-cross", "--data", "synthav", "--data.train", "24")
+    assert training_samples(small, recipe) == 24
+    table = tmp_path / "mine.csv"
+    table.write_text("path,split\n" + "".join(f"{i}.mp4,{'train' if i < 7 else 'test'}\n" for i in range(9)))
+    mine = resolved("avid/analysis-cross", "--data", "csv", "--data.file", str(table), "--data.root", str(tmp_path))
+    assert training_samples(mine, recipe) == 7
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

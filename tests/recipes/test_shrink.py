@@ -82,7 +82,7 @@ def test_a_shrunk_recipe_is_the_same_method(name: str, resolved: Resolve):
     assert {k: small.get(k) for k in VARIANT} == {k: large.get(k) for k in VARIANT}
     assert small["networks"]["video"] == large["networks"]["video"]
     assert small["networks"]["audio"] == large["networks"]["audio"]
-    assert small["optim"] == large["optim"]
+    assert {**small["optim"], "warmup": 0} == {**large["optim"], "warmup": 0}
     assert small["inputs"]["front_end"] == large["inputs"]["front_end"]
     assert small["inputs"].get("augment") == large["inputs"].get("augment")
     assert counts(small.get("crops")) == counts(large.get("crops")), "as many feature crops of each kind"
