@@ -22,8 +22,9 @@ def recipe_names() -> list[str]:
 def compose(name: str) -> dict[str, Any]:
     """The values of a recipe: those of the files that it ``extends``, in order, then its own.
 
-    Mappings are merged, anything else is replaced. Another network or data set does not inherit the arguments of the
-    one that it replaces, another method nothing.
+    Mappings are merged, anything else is replaced, except that ``differs`` adds up until a file says anew what it
+    ``follows``. Another network or data set does not inherit the arguments of the one that it replaces, another method
+    nothing.
 
     Args:
         name: a shipped recipe (``avid/kinetics400``) or a file (``mine.yaml``).
@@ -61,6 +62,8 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
             out["method"] = dict(above)
     # A row's own: a budget has one unit, and another row's numbers are not this one's.
     out |= {key: over[key] for key in ("budget", "reported") if key in over}
+    if "differs" in over and "follows" not in over:
+        out["differs"] = [*_listed(base.get("differs", [])), *_listed(over["differs"])]
     return out
 
 
@@ -76,6 +79,10 @@ def _is_part(name: str) -> bool:
 def _renamed(old: Any, new: Any) -> bool:
     both = isinstance(old, Mapping) and isinstance(new, Mapping) and "name" in old and "name" in new
     return both and old["name"] != new["name"]
+
+
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else list(value)
 
 
 def _composed(name: str, above: tuple[str, ...]) -> dict[str, Any]:

@@ -67,6 +67,13 @@ def test_another_network_or_data_set_inherits_no_arguments_of_the_old_one():
     assert other["method"] == {"name": "cma", "positives": 4}
 
 
+def test_what_differs_adds_up_until_another_source_is_followed():
+    base = {"follows": "paper", "differs": ["a"]}
+    assert overlay(base, {"differs": ["b"]})["differs"] == ["a", "b"]
+    assert overlay(base, {"follows": "code", "differs": ["b"]})["differs"] == ["b"]
+    assert len(load_recipe("stica/state-of-the-art").differs) == 4
+
+
 def test_several_files_are_laid_on_each_other_in_order(tmp_path: Path):
     write(tmp_path, base=WHOLE, more="budget: {steps: 8}\nmethod: {negatives: 6}\n")
     write(tmp_path, row="extends: [base.yaml, more.yaml]\nmethod: {dim: 3}\n")
