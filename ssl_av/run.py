@@ -154,6 +154,7 @@ def execute(
         "collapse": collapse.measure(),
         "curves": {"loss": accounting.losses, **probe.curves},
         "settings": method.settings,
+        "learning_rates": method.rates,
         "evaluation": {"clips": config.evaluation.clips},
         **environment(),
         "started": started.isoformat(timespec="seconds"),

@@ -12,6 +12,7 @@ from torch import nn
 from ssl_av.errors import UserError
 from ssl_av.methods.settings import Optim
 from ssl_av.optim import LARC, LARS, create_optimizer, parameter_groups, schedule
+from ssl_av.optim.groups import parameter_kinds
 
 
 def weight(*values: float) -> nn.Parameter:
@@ -179,6 +180,108 @@ def test_decay_all_makes_one_group() -> None:
     assert group["weight_decay"] == 0.1
 
 
+def test_kinds_of_parameter_are_told_by_what_they_do() -> None:
+    net = nn.ModuleDict(
+        {
+            "conv": nn.Conv2d(1, 2, 1),
+            "batch": nn.BatchNorm2d(2),
+            "layer": nn.LayerNorm(2),
+            "attention": nn.MultiheadAttention(4, 1),
+            "plain": nn.BatchNorm1d(2, affine=False),
+        }
+    )
+    by_id = parameter_kinds(net)
+    kinds = {name: by_id[id(p)] for name, p in net.named_parameters()}
+    assert {n for n, k in kinds.items() if k == "norm"} == {
+        "batch.weight", "batch.bias", "layer.weight", "layer.bias",
+    }  # fmt: skip
+    assert {n for n, k in kinds.items() if k == "bias"} == {
+        "conv.bias", "attention.in_proj_bias", "attention.out_proj.bias",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("exclude", "decayed", "name"),
+    [
+        ((), 6, None),
+        (("bias",), 4, "base/bias"),
+        (("norm",), 4, "base/norm"),
+        (("norm", "bias"), 2, "base/norm+bias"),
+    ],
+)
+def test_exclusions_by_kind(exclude: tuple[str, ...], decayed: int, name: str | None) -> None:
+    groups = {
+        g["name"]: g
+        for g in parameter_groups(Net(), [], Optim(name="lars", weight_decay=0.1, exclude=exclude))
+    }
+    assert len(groups["base"]["params"]) == decayed
+    assert groups["base"]["adapt"]
+    if name is not None:
+        assert len(groups[name]["params"]) == 6 - decayed
+        assert (groups[name]["weight_decay"], groups[name]["adapt"]) == (0, False)
+
+
+def test_settings_reach_the_optimisers() -> None:
+    def made(**settings: Any) -> torch.optim.Optimizer:
+        optimizer: torch.optim.Optimizer = create_optimizer(Optim(**settings), Net(), [], 4)["optimizer"]
+        return optimizer
+
+    sgd, lars = made(name="sgd", momentum=0.5, nesterov=True), made(name="lars", momentum=0.5, trust=0.02)
+    assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.5, True)
+    assert (lars.defaults["momentum"], lars.defaults["trust"], lars.defaults["nesterov"]) == (0.5, 0.02, True)
+    assert not made(name="sgd").defaults["nesterov"]
+    assert not made(name="lars", nesterov=False).defaults["nesterov"]
+    assert not made(name="lars").defaults["lr_in_momentum"]
+    assert made(name="lars", lr_in_momentum=True).defaults["lr_in_momentum"]
+    for name in ("adam", "adamw", "larc"):
+        assert made(name=name, betas=(0.8, 0.9)).defaults["betas"] == (0.8, 0.9)
+    assert made(name="larc", trust=0.02).param_groups[0]["trust"] == 0.02
+
+
+def test_the_rate_is_scaled_only_when_asked() -> None:
+    def rates(batch: int | None, **settings: Any) -> list[float]:
+        net = Net()
+        optim = Optim(lr=0.1, predictor_scale=10, decay_all=True, **settings)
+        optimizer = create_optimizer(optim, net, [net.head], 4, batch=batch)["optimizer"]
+        return [g["lr"] for g in optimizer.param_groups]
+
+    assert rates(1024) == pytest.approx([0.1, 1.0])
+    assert rates(1024, lr_scaling="linear") == pytest.approx([0.4, 4.0])
+    assert rates(64, lr_scaling="linear", base_batch=512) == pytest.approx([0.0125, 0.125])
+    with pytest.raises(UserError, match=r"optim\.lr_scaling linear: the batch size is not known"):
+        rates(None, lr_scaling="linear")
+
+
+@pytest.mark.parametrize(
+    "field", [{"warmup": "2 epochs"}, {"schedule": "multistep", "milestones": ("1 epoch",)}]
+)
+def test_epochs_need_to_be_known(field: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="the steps of an epoch are not known; give steps or a share"):
+        create_optimizer(Optim(**field), Net(), [], 4)
+    create_optimizer(Optim(**field), Net(), [], 8, epoch_steps=4)
+
+
+def test_a_warm_up_longer_than_the_training_is_said() -> None:
+    with pytest.warns(UserWarning, match="warmup is 5000 steps, the whole training 10 steps"):
+        create_optimizer(Optim(warmup="5000 steps"), Net(), [], 10)
+
+
+def test_a_checkpoint_from_before_a_field_is_continued() -> None:
+    w = weight(3, 4)
+    optimizer = LARS([w], lr=0.1)
+    step(optimizer, w, 0.6, 0.8)
+    saved = copy.deepcopy(optimizer.state_dict())
+    del saved["param_groups"][0]["lr_in_momentum"]
+    optimizer.load_state_dict(saved)
+    step(optimizer, w, 0.6, 0.8)
+
+
+def test_larc_leaves_a_gradient_of_zeros_alone() -> None:
+    """As apex does: no decay either."""
+    w = weight(3, 4)
+    assert step(LARC([w], lr=0.01, weight_decay=0.5), w, 0.0, 0.0) == [3, 4]
+
+
 def test_cosine_at_chosen_steps() -> None:
     at = {s: schedule("cosine", s, 100, 0.1, 0.0) for s in (0, 9, 10, 55, 100, 120)}
     assert at == pytest.approx({0: 1 / 11, 9: 10 / 11, 10: 1, 55: 0.5, 100: 0, 120: 0}, abs=1e-12)
@@ -219,14 +322,51 @@ def test_only_the_predictor_keeps_its_rate(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (Optim(name="adma"), "unknown optimizer 'adma'; did you mean adam"),
-        (Optim(schedule="cosin"), "unknown schedule 'cosin'; did you mean cosine"),
-        (Optim(lr=0.0), "optim.lr must be above 0"),
+        ({"name": "adma"}, "unknown optimizer 'adma'; did you mean adam"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean cosine"),
+        ({"lr_scaling": "liner"}, "unknown lr_scaling 'liner'; did you mean linear"),
+        ({"exclude": ("biases",)}, "unknown kind of parameter in optim.exclude 'biases'; did you mean bias"),
+        ({"exclude": "bias"}, "optim.exclude must be a list, got 'bias'"),
+        ({"exclude": ("bias",), "decay_all": True}, "set optim.decay_all: false"),
+        ({"lr": 0.0}, "optim.lr must be above 0"),
+        ({"lr": -1}, "optim.lr must be above 0, got -1"),
+        ({"lr": "fast"}, "optim.lr must be a number, got 'fast'"),
+        ({"lr": float("nan")}, "optim.lr must be a number"),
+        ({"lr": True}, "optim.lr must be a number"),
+        ({"weight_decay": -1e-5}, "optim.weight_decay must be at least 0, got -1e-05"),
+        ({"predictor_scale": 0}, "optim.predictor_scale must be above 0"),
+        ({"base_batch": 0}, "optim.base_batch must be above 0"),
+        ({"momentum": 1.0}, "optim.momentum must be at least 0 and below 1"),
+        ({"betas": (0.9,)}, "optim.betas must be two numbers"),
+        ({"betas": (0.9, 1.0)}, "optim.betas must be at least 0 and below 1"),
+        ({"nesterov": True}, "optim.nesterov is for sgd and lars, not for adam"),
+        ({"name": "sgd", "momentum": 0, "nesterov": True}, "optim.nesterov needs a momentum"),
+        ({"name": "sgd", "lr_in_momentum": True}, "optim.lr_in_momentum is for lars, not for sgd"),
+        ({"warmup": "5000 stpes"}, "unknown unit in optim.warmup 'stpes'; did you mean steps"),
+        ({"warmup": "long"}, "optim.warmup: 'long' is not a share such as 0.1, '5000 steps' or '10 epochs'"),
+        ({"warmup": 10}, "optim.warmup: 10 is more than the whole training; write '10 steps' or '10 epochs'"),
+        ({"warmup": "0.5 steps"}, "not a whole number of steps"),
+        ({"warmup": -0.1}, "optim.warmup must be at least 0"),
+        ({"warmup_start": 2.0}, "optim.warmup_start must be from 0 to 1"),
+        ({"schedule": "multistep"}, "multistep needs optim.milestones"),
+        ({"milestones": (0.5,)}, "optim.milestones are for the schedule multistep, not for constant"),
+        ({"schedule": "multistep", "milestones": (0.6, 0.3)}, r"must rise, got \[0.6, 0.3\]"),
+        ({"schedule": "multistep", "milestones": ("6 epochs", 0.9)}, "must be in one unit"),
+        ({"schedule": "multistep", "milestones": 0.5}, "optim.milestones must be a list"),
     ],
 )
-def test_mistakes_are_named(settings: Optim, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        create_optimizer(settings, Net(), [], total_steps=4)
+def test_mistakes_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as e:
+        Optim(**settings)
+    assert "\n" not in str(e.value)
+
+
+def test_lists_of_a_file_become_tuples() -> None:
+    settings = Optim(schedule="multistep", milestones=["6 epochs"], betas=[0.9, 0.95], exclude=[])  # type: ignore[arg-type]
+    assert (settings.milestones, settings.betas, settings.exclude) == (("6 epochs",), (0.9, 0.95), ())
+    assert hash(settings) == hash(
+        Optim(schedule="multistep", milestones=("6 epochs",), betas=(0.9, 0.95), exclude=())
+    )
 
 
 def test_a_copy_of_larc_steps_like_the_original() -> None:

@@ -20,7 +20,7 @@ __all__ = ["create_method", "list_methods", "method_class", "register_method"]
 
 _REGISTERED: dict[str, type[Method]] = {}
 _GROUP = "ssl_av.methods"
-_NOT_METHODS = ("base", "settings")
+_NOT_METHODS = ("base", "settings", "optim_settings")
 
 
 def register_method(cls: type[Method]) -> type[Method]:

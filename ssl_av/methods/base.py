@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
@@ -31,6 +32,7 @@ class Method(pl.LightningModule):
     Attributes:
         views: what the method asks of each sample, by name.
         backbones: ``video`` and ``audio`` networks, what evaluation sees.
+        rates: learning rate of each parameter group before any schedule, once the training has begun.
     """
 
     name: ClassVar[str]
@@ -48,6 +50,7 @@ class Method(pl.LightningModule):
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}
+        self.rates: dict[str, float] = {}
 
     # -- pieces a subclass builds itself from ------------------------------------------------------------------
 
@@ -195,9 +198,16 @@ class Method(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule of ``optim``, stretched over all steps of the training."""
-        return create_optimizer(
-            self.optim, self, self.predictors(), total_steps=int(self.trainer.estimated_stepping_batches)
-        )
+        trainer = self.trainer
+        total, accumulated = int(trainer.estimated_stepping_batches), trainer.accumulate_grad_batches
+        trainer.fit_loop.setup_data()  # else the length of an epoch is not known yet
+        batches = trainer.num_training_batches
+        epoch_steps = max(math.ceil(batches / accumulated), 1) if math.isfinite(batches) else None
+        batch = getattr(trainer.train_dataloader, "batch_size", None)
+        batch = batch and batch * accumulated * trainer.world_size
+        made = create_optimizer(self.optim, self, self.predictors(), total, epoch_steps, batch)
+        self.rates = {g["name"]: g["initial_lr"] for g in made["optimizer"].param_groups}
+        return made
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what is needed to build this method again."""

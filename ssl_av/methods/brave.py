@@ -78,7 +78,7 @@ class BraVe(Method):
         inputs: Inputs = Inputs(frames=16, fps=12.5, size=224, audio_seconds=5.0, front_end="brave"),
         networks: Networks = Networks(video="r2plus1d_18_torchvision", audio="resnet50_audio"),
         optim: Optim = Optim(
-            name="lars", lr=1.0, weight_decay=1e-7, warmup=0.01, schedule="cosine", predictor_scale=10
+            name="lars", lr=1.0, weight_decay=1e-7, warmup=5 / 300, schedule="cosine", predictor_scale=10
         ),
     ) -> None:
         super().__init__(

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ssl_av.errors import UserError, unknown
+from ssl_av.methods.optim_settings import Optim
 
 if TYPE_CHECKING:
     from ssl_av.methods.base import Method
+
+__all__ = ["Inputs", "Networks", "Optim", "check_choice", "check_positive", "plain", "resolve"]
 
 
 @dataclass(frozen=True)
@@ -54,33 +57,6 @@ class Networks:
     video_args: dict[str, Any] = field(default_factory=dict)
     audio: str = "conv9_audio"
     audio_args: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Optim:
-    """Optimiser and schedule. The rate given here is the rate used: nothing scales it.
-
-    Attributes:
-        name: ``adam`` (coupled L2), ``adamw``, ``sgd`` (momentum 0.9), ``lars`` or ``larc`` (LARC around Adam).
-        lr: learning rate.
-        weight_decay: on weights; on biases and normalisation too where ``decay_all``.
-        decay_all: decay (and adapt) biases and normalisation as well.
-        warmup: share of the steps with a linearly rising rate.
-        schedule: ``cosine`` to ``end`` × lr, or ``constant``.
-        end: where the cosine ends, as a share of lr.
-        predictor_scale: factor on the rate of the predictor, where the method has one.
-        predictor_constant: the predictor's rate follows no schedule.
-    """
-
-    name: str = "adam"
-    lr: float = 1e-3
-    weight_decay: float = 1e-5
-    decay_all: bool = False
-    warmup: float = 0.0
-    schedule: str = "constant"
-    end: float = 0.0
-    predictor_scale: float = 1.0
-    predictor_constant: bool = False
 
 
 def resolve(cls: type[Method], given: Mapping[str, Any]) -> dict[str, Any]:
