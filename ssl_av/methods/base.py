@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone, create_backbone
+from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
 from ssl_av.errors import UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
@@ -63,7 +64,7 @@ class Method(pl.LightningModule):
         own = {} if network else self.networks.video_args
         net = create_backbone(network or self.networks.video, **(own | args))
         # Convolutions over frames are a third faster with the channels last; the weights' layout decides.
-        return net.to(memory_format=torch.channels_last_3d)
+        return channels_last(net)
 
     def audio_backbone(self) -> Backbone:
         """A new audio backbone."""
