@@ -125,6 +125,13 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     suite = resolve_suite(args.suite, args.data or data.pop("name", None), data, overrides)
     seed = args.seed if args.seed is not None else int(file.get("seed", 0))
     config = suite.run_config(method, seed)
+    if args.init:
+        if not Path(args.init).exists():
+            raise UserError(f"--init {args.init}: no such file")
+        init = {"file": str(Path(args.init).resolve()), "parts": args.init_parts or "all"}
+        config = dataclasses.replace(config, init=init)
+    elif args.init_parts:
+        raise UserError("--init-parts says what of --init FILE is taken; give that too")
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
     if limits:  # the trainer's own words for a budget win over the suite's
         name, value = next(iter(limits.items()))
