@@ -20,10 +20,12 @@ class Backbone(nn.Module):
         in_channels: of the input, where it is neither 3 (video) nor 1 (audio): 2 for optical flow.
         num_features: C, size of the pooled features.
         stages: names of the blocks in order; sub-modules, for probing each of them.
+        smallest: the least extents that a view may have, [T, H, W] or [time, frequency].
     """
 
     modality: ClassVar[str]
     in_channels: int | None = None
+    smallest: tuple[int, ...] | None = None
     num_features: int
     stages: tuple[str, ...]
 
@@ -33,12 +35,28 @@ class Backbone(nn.Module):
             raise unknown("pool", str(pooling), ("max", "avg"))
         self.pooling = pooling
 
+    def check(self, x: Tensor) -> None:
+        """Raises a ValueError for a view that the network cannot take."""
+        check_layout(x, self.modality, self.in_channels, self.smallest)
+
     def forward_features(self, x: Tensor) -> Tensor:
         """The last map, unpooled: [B, C, T', H', W'] for video, [B, C, time', frequency'] for audio."""
-        check_layout(x, self.modality, self.in_channels)
+        self.check(x)
         for name in self.stages:
             x = self.get_submodule(name)(x)
         return x
+
+    def forward_stages(self, x: Tensor) -> dict[str, Tensor]:
+        """The map after each of `stages`, by name, in order; the last is that of `forward_features`.
+
+        For probes of each block, as AVID's (table 1: ``conv2x`` … ``conv5x``). All maps are kept: where one is
+        enough, a forward hook on that stage needs less memory.
+        """
+        self.check(x)
+        maps = {}
+        for name in self.stages:
+            x = maps[name] = self.get_submodule(name)(x)
+        return maps
 
     def pool(self, features: Tensor) -> Tensor:
         """Maximum or mean over time and space, [B, C, …] → [B, C]."""
@@ -50,7 +68,9 @@ class Backbone(nn.Module):
         return self.pool(self.forward_features(x))
 
 
-def check_layout(x: Tensor, modality: str, in_channels: int | None = None) -> None:
+def check_layout(
+    x: Tensor, modality: str, in_channels: int | None = None, smallest: tuple[int, ...] | None = None
+) -> None:
     """Raises a ValueError that says what was given and what is wanted."""
     channels = in_channels or {"video": 3, "audio": 1}[modality]
     shape, ndim = {"video": ("T, H, W", 5), "audio": ("time, frequency", 4)}[modality]
@@ -61,7 +81,8 @@ def check_layout(x: Tensor, modality: str, in_channels: int | None = None) -> No
         raise ValueError(
             f"{modality} backbones take floating point input, got {x.dtype}: transform the view first"
         )
-    smallest = {"video": (1, 7, 7), "audio": (7, 7)}[modality]  # the stems' kernels are 7 cells wide
+    # Unless the network says otherwise: as wide as the kernel of its stem.
+    smallest = smallest or {"video": (1, 7, 7), "audio": (7, 7)}[modality]
     if any(n < least for n, least in zip(x.shape[2:], smallest, strict=True)):
         raise ValueError(
             f"{modality} backbones take {text} of at least {list(smallest)}, got {list(x.shape)}"

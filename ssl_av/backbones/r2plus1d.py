@@ -1,4 +1,4 @@
-"""R(2+1)D video networks: AVID's own form, and torchvision's."""
+"""AVID's own R(2+1)D video networks; Tran et al.'s are in `resnet3d`."""
 
 from __future__ import annotations
 
@@ -52,12 +52,19 @@ class R2Plus1D(Backbone):
         pool: ``max`` (AVID) or ``avg`` (CrissCross).
         time_strides: stride in time of each stage; the papers' is (1, 2, 2, 2).
         in_channels: 3 for RGB, 2 for optical flow.
+        stem_pool: max-pool after the stem (AVID table 10 and its code); AVID table 9 has none.
     """
 
     modality = "video"
 
     def __init__(
-        self, blocks: Sequence[int], width: int, pool: Pool, time_strides: Sequence[int], in_channels: int = 3
+        self,
+        blocks: Sequence[int],
+        width: int,
+        pool: Pool,
+        time_strides: Sequence[int],
+        in_channels: int = 3,
+        stem_pool: bool = True,
     ) -> None:
         super().__init__(pool)
         self.in_channels = check_count("in_channels", in_channels)
@@ -70,7 +77,7 @@ class R2Plus1D(Backbone):
             nn.Conv3d(self.in_channels, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
-            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
+            nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)) if stem_pool else nn.Identity(),
         )
         channels = width
         for k, (count, time) in enumerate(zip(blocks, time_strides, strict=True)):
@@ -89,9 +96,10 @@ def r2plus1d_10(
     pool: Pool = "max",
     time_strides: Sequence[int] = (1, 2, 2, 2),
     in_channels: int = 3,
+    stem_pool: bool = True,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with one block a stage (its analysis network, table 9)."""
-    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides, in_channels)
+    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides, in_channels, stem_pool)
 
 
 @register_backbone
@@ -100,9 +108,10 @@ def r2plus1d_18(
     pool: Pool = "max",
     time_strides: Sequence[int] = (1, 2, 2, 2),
     in_channels: int = 3,
+    stem_pool: bool = True,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with two blocks a stage (AVID table 10, CrissCross table S5)."""
-    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides, in_channels)
+    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides, in_channels, stem_pool)
 
 
 @register_backbone
@@ -112,32 +121,7 @@ def r2plus1d_34(
     time_strides: Sequence[int] = (1, 2, 2, 2),
     blocks: Sequence[int] = (3, 4, 6, 3),
     in_channels: int = 3,
+    stem_pool: bool = True,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with the 3-4-6-3 blocks of ResNet-34."""
-    return R2Plus1D(blocks, width, pool, time_strides, in_channels)
-
-
-class TorchvisionR2Plus1D(Backbone):
-    """torchvision's R(2+1)D-18 without its classifier: factored stem, wider mid-planes (Tran et al. 2018)."""
-
-    modality = "video"
-    stages = ("net.stem", "net.layer1", "net.layer2", "net.layer3", "net.layer4")
-
-    def __init__(self, pool: Pool, in_channels: int = 3) -> None:
-        super().__init__(pool)
-        self.in_channels = check_count("in_channels", in_channels)
-        from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
-
-        self.net = torchvision_r2plus1d_18(weights=None)
-        self.num_features = self.net.fc.in_features
-        self.net.fc = nn.Identity()
-        if in_channels != 3:
-            stem = nn.Conv3d(in_channels, 45, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False)
-            nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")  # as torchvision's
-            self.net.stem[0] = stem
-
-
-@register_backbone
-def r2plus1d_18_torchvision(pool: Pool = "avg", in_channels: int = 3) -> TorchvisionR2Plus1D:
-    """torchvision's R(2+1)D-18 (31.3M; GDT, STiCA, BraVe)."""
-    return TorchvisionR2Plus1D(pool, in_channels)
+    return R2Plus1D(blocks, width, pool, time_strides, in_channels, stem_pool)

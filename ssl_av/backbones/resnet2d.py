@@ -41,7 +41,7 @@ class AudioResNet(Backbone):
         parts: OrderedDict[str, nn.Module] = OrderedDict(
             conv1=nn.Conv2d(1, channels, 7, stride=2, padding=3, bias=False),
             bn1=nn.BatchNorm2d(channels),
-            act1=nn.ReLU(inplace=True),
+            act1=nn.ReLU(),  # not in place: `forward_stages` returns the map before it as well
             maxpool=nn.MaxPool2d(3, stride=2, padding=1),
         )
         for k, depth in enumerate(layers):
