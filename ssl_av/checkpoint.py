@@ -75,12 +75,10 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
         )
     if saved.method != BACKBONES:
         return cast("Backbone", build(saved, path).backbones[modality])
-    from ssl_av.backbones import create_backbone
+    from ssl_av.backbones import channels_last, create_backbone
 
     networks = saved.settings["networks"]
-    net = create_backbone(networks[modality], **networks[f"{modality}_args"])
-    if modality == "video":  # as in the methods: a third faster
-        net = net.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    net = channels_last(create_backbone(networks[modality], **networks[f"{modality}_args"]))
     prefix = f"backbones.{modality}."
     fill(net, {k.removeprefix(prefix): v for k, v in saved.state.items() if k.startswith(prefix)}, path)
     return net.eval()

@@ -61,7 +61,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
     )
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
-    fit.add_argument("--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import")
+    fit.add_argument(
+        "--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import"
+    )
     fit.add_argument(
         "--init-parts", metavar="NAME", choices=("all", "networks", "backbones"),
         help="of them: all (default), networks (not the memory) or backbones",

@@ -43,4 +43,6 @@ class Backbones(Method):
 
     def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
         """There is none."""
-        raise UserError("backbones alone have no loss: start a method from them with `ssl-av fit --init FILE`")
+        raise UserError(
+            "backbones alone have no loss: start a method from them with `ssl-av fit --init FILE`"
+        )

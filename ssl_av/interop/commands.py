@@ -19,7 +19,9 @@ def add_import_arguments(parser: Parser) -> None:
         "--from", dest="layout", metavar="NAME", required=True, choices=LAYOUTS, help=f"whose: {', '.join(LAYOUTS)}",
     )  # fmt: skip
     parser.add_argument(
-        "--backbones-only", action="store_true", help="leave heads and memory, and what is unknown beside them"
+        "--backbones-only",
+        action="store_true",
+        help="leave heads and memory, and what is unknown beside them",
     )
     _add_out(parser, "the checkpoint to write (.ckpt)")
 
@@ -45,7 +47,9 @@ def run_import(args: argparse.Namespace) -> int:
     """`ssl-av import`: an official checkpoint becomes one of ours."""
     out = _free(args.out, args.overwrite)
     if out.suffix == EXPORTED:
-        raise UserError(f"--out {out}: import writes a checkpoint (.ckpt); `ssl-av export` makes {EXPORTED} of it")
+        raise UserError(
+            f"--out {out}: import writes a checkpoint (.ckpt); `ssl-av export` makes {EXPORTED} of it"
+        )
     from ssl_av.checkpoint import write
     from ssl_av.interop.files import read_file
     from ssl_av.interop.official import convert

@@ -17,7 +17,14 @@ from ssl_av.interop.mapping import Layout, Source, count_blocks, shape_of, tenso
 
 STEM = "conv1.0.weight"
 #: ours → official, of the heads' layers
-PROJECTOR = {"0": "layer1.0", "1": "layer1.1", "3": "layer2.0", "4": "layer2.1", "6": "layer3.0", "7": "layer3.1"}
+PROJECTOR = {
+    "0": "layer1.0",
+    "1": "layer1.1",
+    "3": "layer2.0",
+    "4": "layer2.1",
+    "6": "layer3.0",
+    "7": "layer3.1",
+}
 PREDICTOR = {"0": "layer1.0", "1": "layer1.1", "3": "layer2"}
 
 

@@ -73,7 +73,7 @@ def read_export(path: Path) -> Saved:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            state = {f"backbones.{k}": file.get_tensor(k) for k in file.keys()}  # noqa: SIM118: no mapping
+            state = {f"backbones.{k}": file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as e:
         raise UserError(f"{path}: damaged, cut off or not a safetensors file ({e})") from None
     if KEY not in metadata:

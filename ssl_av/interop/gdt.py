@@ -24,7 +24,6 @@ PARTS = {
 #: ours → official, of the layers of a head
 HEAD = {"1": "2", "2": "4", "5": "8"}
 AUDIO_NAMES = {(1, 1, 1, 1): "resnet9_audio", (2, 2, 2, 2): "resnet18_audio"}
-BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34}
 
 
 def read(tree: Any) -> dict[str, Tensor]:
@@ -91,7 +90,7 @@ def _video(path: Path, source: Source) -> tuple[str, dict[str, Any]]:
     if blocks != (2, 2, 2, 2):
         raise UserError(
             f"{path}: its video network has {'-'.join(map(str, blocks))} blocks"
-            f"{' (R(2+1)D-34)' if BLOCKS.get(blocks) == 34 else ''}; there is no such backbone here, only R(2+1)D-18"
+            f"{' (R(2+1)D-34)' if blocks == (3, 4, 6, 3) else ''}; there is no such backbone here, only R(2+1)D-18"
         )
     return "r2plus1d_18_torchvision", {}
 

@@ -35,10 +35,12 @@ def convert(path: Path, tree: Any, layout: str | None, backbones_only: bool = Fa
     if reader is None or not reader.matches(reader.read(tree)):
         right = _recognise(tree)
         if right is None:
-            what = f"'{layout}' checkpoint" if layout else "checkpoint of ssl-av's, nor an official one"
+            what = f"'{layout}' checkpoint" if layout else "checkpoint of ssl-av, nor an official one"
             raise UserError(f"{path}: not {'an' if layout in ('avid',) else 'a'} {what} ({_contents(tree)})")
         if reader is not None:
-            raise UserError(f"{path}: not of the layout '{layout}'; it looks like '{right}': use --from {right}")
+            raise UserError(
+                f"{path}: not of the layout '{layout}'; it looks like '{right}': use --from {right}"
+            )
         reader = _reader(right)
     source = reader.read(tree)
     return assemble(path, source, reader.describe(path, source, backbones_only), backbones_only)

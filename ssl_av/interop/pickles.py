@@ -81,12 +81,12 @@ def load_numpy(file: IO[bytes]) -> Any:
     Raises:
         UnsafePickleError: if the pickle in it names more than arrays need.
     """
-    version = np.lib.format.read_magic(file)  # type: ignore[arg-type]
+    version = np.lib.format.read_magic(file)
     header = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }  # an object array has never a later version
-    _, _, dtype = header[version](file)  # type: ignore[arg-type]
+    _, _, dtype = header[version](file)
     if not dtype.hasobject:
         file.seek(0)
         return np.load(file, allow_pickle=False)

@@ -50,7 +50,9 @@ def initialise(method: Method, path: str, parts: str = "all") -> dict[str, Any]:
         for here, there in ((own, saved.state), (saved.state, own)):
             shapes += [f"{k} is in one only" for k in here if _part(k) == part and k not in there]
     if shapes:
-        raise UserError(f"--init {path}: {named('tensors do not fit', shapes)}{_remedy(method, saved, shapes)}")
+        raise UserError(
+            f"--init {path}: {named('tensors do not fit', shapes)}{_remedy(method, saved, shapes)}"
+        )
     if not wanted:
         raise UserError(
             f"--init {path}: nothing in it fits '{method.name}': it has {' and '.join(saved.modalities) or 'no'} "

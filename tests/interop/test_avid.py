@@ -26,9 +26,7 @@ class Factored(nn.Module):
                 f"spt_conv{k}", nn.Conv3d(i, b, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
             )
             self.add_module(f"spt_bn{k}", nn.BatchNorm3d(b))
-            self.add_module(
-                f"tmp_conv{k}", nn.Conv3d(b, b, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False)
-            )
+            self.add_module(f"tmp_conv{k}", nn.Conv3d(b, b, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False))
         self.tmp_bn1, self.out_bn = nn.BatchNorm3d(b), nn.BatchNorm3d(b)
         if a != b or s != 1:
             self.res_conv = nn.Conv3d(a, b, 1, s, bias=False)
@@ -49,7 +47,9 @@ class Video(nn.Module):
         before = width
         for k, count in enumerate(blocks):
             after = width * 2**k
-            stage = [Factored(before if i == 0 else after, after, 2 if k and i == 0 else 1) for i in range(count)]
+            stage = [
+                Factored(before if i == 0 else after, after, 2 if k and i == 0 else 1) for i in range(count)
+            ]
             self.add_module(f"conv{k + 2}x", nn.Sequential(*stage) if count > 1 else stage[0])
             before = after
 
@@ -189,7 +189,9 @@ def test_missing_and_unexpected_are_named_and_counted(official, save):
     del tree["model"]["module.video_model.conv3x.1.spt_bn2.running_var"]
     del tree["model"]["module.video_model.conv3x.1.spt_bn2.weight"]
     tree["model"]["module.video_model.extra.weight"] = torch.zeros(3)
-    with pytest.raises(UserError, match=r"2 missing: video_model.conv3x.1.spt_bn2.weight, .*1 unexpected: video_model"):
+    with pytest.raises(
+        UserError, match=r"2 missing: video_model.conv3x.1.spt_bn2.weight, .*1 unexpected: video_model"
+    ):
         convert(save(tree), tree, "avid")
     tree = tree_of(official)
     del tree["train_criterion"]["nce_average.view2_mem"]
@@ -197,7 +199,9 @@ def test_missing_and_unexpected_are_named_and_counted(official, save):
         convert(save(tree), tree, "avid")
     assert convert(save(tree), tree, "avid", backbones_only=True).modalities == ["video", "audio"]
     tree["model"]["module.audio_model.block2.conv1.weight"] = torch.zeros(16, 8, 5, 5)
-    with pytest.raises(UserError, match=r"of another shape: audio_model.block2.conv1.weight \[16, 8, 5, 5\] for"):
+    with pytest.raises(
+        UserError, match=r"of another shape: audio_model.block2.conv1.weight \[16, 8, 5, 5\] for"
+    ):
         convert(save(tree), tree, "avid", backbones_only=True)
 
 

@@ -48,9 +48,7 @@ class Factored(nn.Module):
                 f"spt_conv{k}", nn.Conv3d(i, b, (1, 3, 3), (1, stride, stride), (0, 1, 1), bias=False)
             )
             self.add_module(f"spt_bn{k}", nn.BatchNorm3d(b))
-            self.add_module(
-                f"tmp_conv{k}", nn.Conv3d(b, b, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False)
-            )
+            self.add_module(f"tmp_conv{k}", nn.Conv3d(b, b, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False))
         self.tmp_bn1, self.out_bn = nn.BatchNorm3d(b), nn.BatchNorm3d(b)
         if a != b or s != 1:
             self.res_conv = nn.Conv3d(a, b, 1, s, bias=False)
@@ -140,7 +138,8 @@ def test_a_released_backbone(official, tmp_path, m):
     for file in (path, zipped):
         torch.testing.assert_close(load_backbone(file, m)(ours), net(theirs), atol=1e-5, rtol=1e-5)
     method = load_method(path)
-    assert list(method.backbones) == [m] and method.inputs.front_end == "crisscross"
+    assert list(method.backbones) == [m]
+    assert method.inputs.front_end == "crisscross"
     other = "audio" if m == "video" else "video"
     with pytest.raises(UserError, match=f"has no {other} backbone, only {m}"):
         load_backbone(path, other)
@@ -150,7 +149,11 @@ def test_a_released_backbone(official, tmp_path, m):
 def test_a_training_s_checkpoint_has_the_heads(official, tmp_path):
     path = tmp_path / "checkpoint.pth.tar"
     torch.save(
-        {"model": {f"module.{k}": v for k, v in official.state_dict().items()}, "epoch": 3, "amp": {"scale": 1.0}},
+        {
+            "model": {f"module.{k}": v for k, v in official.state_dict().items()},
+            "epoch": 3,
+            "amp": {"scale": 1.0},
+        },
         path,
     )
     method = load_method(path)

@@ -180,7 +180,9 @@ def compare(official, path, embeddings=True):
     for m, shape in (("video", VIDEO), ("audio", AUDIO)):
         x = torch.randn(shape)
         ours = x.transpose(2, 3) if m == "audio" else x  # here time stands before frequency
-        torch.testing.assert_close(load_backbone(path, m)(ours), official.features(m, x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            load_backbone(path, m)(ours), official.features(m, x), atol=1e-5, rtol=1e-5
+        )
         if embeddings:
             z = method.embed(m, method.net(m).forward_features(ours))[0]
             torch.testing.assert_close(
@@ -206,7 +208,7 @@ def test_a_missing_head_is_refused_and_may_be_left(randomise, save):
     official = randomise(Official())
     del official.mlp_a
     path = save(official)
-    with pytest.raises(UserError, match="missing: mlp_a.block_forward.2.weight, .*--backbones-only"):
+    with pytest.raises(UserError, match=r"missing: mlp_a.block_forward.2.weight, .*--backbones-only"):
         load_method(path)
     assert load_backbone(path, "audio").num_features == 512
 
