@@ -165,6 +165,9 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
 
     def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
+        if what.startswith("init:"):
+            console.print(what, highlight=False, markup=False, soft_wrap=True)
+            return
         if what == "training" and not bar and total and (done == total or done % max(total // 10, 1) == 0):
             values = " ".join(f"{k} {v:.4g}" for k, v in numbers.items())
             console.print(f"step {done}/{total} {values}", highlight=False)

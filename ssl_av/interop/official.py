@@ -33,10 +33,12 @@ def convert(path: Path, tree: Any, layout: str | None, backbones_only: bool = Fa
         raise unknown("layout", layout, LAYOUTS)
     reader = _reader(LAYOUTS[layout]) if layout else None
     if reader is None or not reader.matches(reader.read(tree)):
+        if isinstance(tree, dict) and "ssl_av" in tree:
+            raise UserError(f"{path}: is a checkpoint of ours already; eval, export and fit --init take it as it is")
         right = _recognise(tree)
         if right is None:
-            what = f"'{layout}' checkpoint" if layout else "checkpoint of ssl-av, nor an official one"
-            raise UserError(f"{path}: not {'an' if layout in ('avid',) else 'a'} {what} ({_contents(tree)})")
+            what = f"checkpoint of the layout '{layout}'" if layout else "checkpoint of ssl-av, nor an official one"
+            raise UserError(f"{path}: not a {what} ({_contents(tree)})")
         if reader is not None:
             raise UserError(
                 f"{path}: not of the layout '{layout}'; it looks like '{right}': use --from {right}"

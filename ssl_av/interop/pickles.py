@@ -24,12 +24,17 @@ def _numpy_function(name: str) -> Callable[..., Any]:
     return found
 
 
-#: All that a pickle may name: how numpy rebuilds arrays and scalars, and a dictionary.
+#: All that a pickle may name: how numpy rebuilds arrays and scalars, and containers.
 PLAIN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): codecs.encode,  # how bytes are written by protocol 2
     ("collections", "OrderedDict"): OrderedDict,
+    **{
+        (module, kind.__name__): kind
+        for module in ("builtins", "__builtin__")
+        for kind in (bytes, bytearray, complex, dict, frozenset, list, set, tuple)
+    },
     **{
         (f"numpy.{core}.{module}", name): _numpy_function(name)
         for core in ("core", "_core")

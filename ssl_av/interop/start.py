@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ssl_av.checkpoint import BACKBONES, Saved, read
 from ssl_av.errors import UserError
@@ -30,25 +31,22 @@ def initialise(method: Method, path: str, parts: str = "all") -> dict[str, Any]:
         parts: ``all``; ``networks``: without the memory; ``backbones``: those alone.
 
     Returns:
-        For the record: ``file``, ``method``, ``loaded`` and ``initial``: the parts that were loaded and those that
-        were left at their initial values.
+        For the record: ``file``, ``method``, and the parts that were ``loaded``, those of the method that were left at
+        their ``initial`` values, and those of the file that were ``unused``.
 
     Raises:
         UserError: if what would be loaded has another shape, or there is nothing to load.
     """
     with torch.random.fork_rng(devices=[]):  # the run's random numbers are the same with and without
         saved = read(path, backbones_only=parts == "backbones")
-    own = method.state_dict()
-    wanted = [k for k in own if k in saved.state and _takes(k, method, saved, parts)]
-    shapes = [
-        f"{k} is {list(saved.state[k].shape)} there and {list(own[k].shape)} here"
-        for k in wanted
-        if saved.state[k].shape != own[k].shape
+    own, theirs = method.state_dict(), saved.state
+    both = _parts(own, method, saved, parts) & _parts(theirs, method, saved, parts)
+    wanted = [k for k in own if _part(k) in both]
+    shapes = [  # a part is taken whole: half of its names elsewhere would be another network
+        f"{k} is {_shape(theirs, k)} there and {_shape(own, k)} here"
+        for k in dict.fromkeys([*wanted, *(k for k in theirs if _part(k) in both)])
+        if _shape(theirs, k) != _shape(own, k)
     ]
-    # A network half of whose tensors exist is another network, not a part of this one.
-    for part in {_part(k) for k in wanted if not _is_memory(k)}:
-        for here, there in ((own, saved.state), (saved.state, own)):
-            shapes += [f"{k} is in one only" for k in here if _part(k) == part and k not in there]
     if shapes:
         raise UserError(
             f"--init {path}: {named('tensors do not fit', shapes)}{_remedy(method, saved, shapes)}"
@@ -59,21 +57,30 @@ def initialise(method: Method, path: str, parts: str = "all") -> dict[str, Any]:
             f"backbones, the method has {' and '.join(method.backbones)}"
         )
     for k in wanted:
-        own[k].copy_(saved.state[k])
+        own[k].copy_(theirs[k])
     loaded = list(dict.fromkeys(_part(k) for k in wanted))
     filled = {own[k].data_ptr() for k in wanted}  # BraVe's backbones have two names each
-    initial = [p for p in dict.fromkeys(_part(k) for k in own if own[k].data_ptr() not in filled)]
-    return {"file": str(path), "method": saved.method, "loaded": loaded, "initial": initial}
+    initial = list(dict.fromkeys(_part(k) for k in own if own[k].data_ptr() not in filled))
+    unused = list(dict.fromkeys(p for p in map(_part, theirs) if p not in loaded))
+    return {"file": path, "method": saved.method, "loaded": loaded, "initial": initial, "unused": unused}
 
 
 def describe(done: Mapping[str, Any]) -> list[str]:
-    """Two lines for people."""
+    """Three lines for people."""
     whose = "backbones" if done["method"] == BACKBONES else f"'{done['method']}'"
-    rest = ", ".join(done["initial"]) or "nothing"
     return [
         f"init: {', '.join(done['loaded'])} from {whose} of {done['file']}",
-        f"init: left at their initial values: {rest}",
+        f"init: left at their initial values: {', '.join(done['initial']) or 'nothing'}",
+        f"init: not used of the file: {', '.join(done['unused']) or 'nothing'}",
     ]
+
+
+def _parts(state: Mapping[str, Tensor], method: Method, saved: Saved, parts: str) -> set[str]:
+    return {_part(k) for k in state if _takes(k, method, saved, parts)}
+
+
+def _shape(state: Mapping[str, Tensor], key: str) -> list[int] | None:
+    return list(state[key].shape) if key in state else None
 
 
 def _takes(key: str, method: Method, saved: Saved, parts: str) -> bool:

@@ -167,14 +167,16 @@ def test_embeddings_bank_and_partition(official, save):
     memory = tree["train_criterion"]
     assert torch.equal(method.bank.video, memory["nce_average.view1_mem"])
     assert torch.equal(method.bank.audio, memory["nce_average.view2_mem"])
-    assert method.partition.shape == () and float(method.partition) == pytest.approx(2.2045)
+    assert method.partition.shape == ()
+    assert float(method.partition) == pytest.approx(2.2045)
 
 
 def test_cma_brings_its_positives(official, save):
     tree = tree_of(official, positives=True)
     tree["train_criterion"]["criterion.avg_exp_score"] = torch.tensor(2.2)
     method = load_method(imported(save(tree), "cma"))
-    assert method.name == "cma" and method.positives == 3
+    assert method.name == "cma"
+    assert method.positives == 3
     assert torch.equal(method.positive_set, tree["train_criterion"]["nce_average.positive_set"].long())
 
 
@@ -214,4 +216,5 @@ def test_counters_of_old_files_may_be_missing(official, save):
 def test_the_networks_alone_become_backbones(official, save):
     tree = {"model": {k: v for k, v in official.state_dict().items() if "_proj" not in k}}
     method = load_method(save(tree))
-    assert method.name == "backbones" and method.inputs.augment == "avid"
+    assert method.name == "backbones"
+    assert method.inputs.augment == "avid"
