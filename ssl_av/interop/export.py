@@ -86,8 +86,9 @@ def _normalisation(saved: Saved) -> str | None:
     """The augmentation whose normalisation the video backbone was trained with."""
     if saved.method == BACKBONES:
         return None
-    from ssl_av.checkpoint import blank
     import torch
+
+    from ssl_av.checkpoint import blank
 
     with torch.device("meta"):
         views = blank(saved.method, saved.settings).views

@@ -34,10 +34,16 @@ def convert(path: Path, tree: Any, layout: str | None, backbones_only: bool = Fa
     reader = _reader(LAYOUTS[layout]) if layout else None
     if reader is None or not reader.matches(reader.read(tree)):
         if isinstance(tree, dict) and "ssl_av" in tree:
-            raise UserError(f"{path}: is a checkpoint of ours already; eval, export and fit --init take it as it is")
+            raise UserError(
+                f"{path}: is a checkpoint of ours already; eval, export and fit --init take it as it is"
+            )
         right = _recognise(tree)
         if right is None:
-            what = f"checkpoint of the layout '{layout}'" if layout else "checkpoint of ssl-av, nor an official one"
+            what = (
+                f"checkpoint of the layout '{layout}'"
+                if layout
+                else "checkpoint of ssl-av, nor an official one"
+            )
             raise UserError(f"{path}: not a {what} ({_contents(tree)})")
         if reader is not None:
             raise UserError(

@@ -56,12 +56,15 @@ def test_malicious_files_are_refused_and_not_run(evil, tmp_path, kind):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("evil.pth.tar", inner.getvalue())
     for read in (read_file, load_backbone):
-        with pytest.raises(UserError, match=r"asks to run 'posix\.mkdir', which no weights need; nothing was run"):
+        with pytest.raises(
+            UserError, match=r"asks to run 'posix\.mkdir', which no weights need; nothing was run"
+        ):
             read(path)
 
 
 @pytest.mark.parametrize(
-    "name", ["builtins.eval", "builtins.getattr", "numpy.load", "os.system", "torch.load", "numpy.ndarray.tofile"]
+    "name",
+    ["builtins.eval", "builtins.getattr", "numpy.load", "os.system", "torch.load", "numpy.ndarray.tofile"],
 )
 def test_only_what_arrays_need_has_a_name(tmp_path, name):
     module, _, function = name.rpartition(".")

@@ -83,7 +83,9 @@ def test_another_method_takes_the_backbones(avid):
 def test_parts(avid):
     source, path = avid
     method = make("avid", **MEMORY | {"num_samples": 30})
-    with pytest.raises(UserError, match=r"bank.video is \[12, 8\] there and \[30, 8\] here.*--init-parts networks"):
+    with pytest.raises(
+        UserError, match=r"bank.video is \[12, 8\] there and \[30, 8\] here.*--init-parts networks"
+    ):
         initialise(method, path)
     done = initialise(method, path, "networks")
     assert same(method, source, "projectors")
@@ -99,7 +101,9 @@ def test_another_network_is_refused_and_nothing_is_copied(avid):
     source, path = avid
     other = create_method("avid", networks=NETWORKS | {"video": "r2plus1d_18"}, **MEMORY)
     before = other.state_dict()["backbones.audio.conv1.0.weight"].clone()
-    with pytest.raises(UserError, match=r"None there and \[4.*its video backbone is --method.networks.video r2plus1d_10"):
+    with pytest.raises(
+        UserError, match=r"None there and \[4.*its video backbone is --method.networks.video r2plus1d_10"
+    ):
         initialise(other, path)
     assert torch.equal(before, other.state_dict()["backbones.audio.conv1.0.weight"])
     other = create_method("avid", networks=NETWORKS | {"audio": "resnet9_audio"}, **MEMORY)
