@@ -79,8 +79,8 @@ def _parts(state: Mapping[str, Tensor], method: Method, saved: Saved, parts: str
     return {_part(k) for k in state if _takes(k, method, saved, parts)}
 
 
-def _shape(state: Mapping[str, Tensor], key: str) -> list[int] | None:
-    return list(state[key].shape) if key in state else None
+def _shape(state: Mapping[str, Tensor], key: str) -> str:
+    return str(list(state[key].shape)) if key in state else "absent"
 
 
 def _takes(key: str, method: Method, saved: Saved, parts: str) -> bool:

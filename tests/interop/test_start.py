@@ -98,19 +98,19 @@ def test_parts(avid):
 
 
 def test_another_network_is_refused_and_nothing_is_copied(avid):
-    source, path = avid
+    _, path = avid
     other = create_method("avid", networks=NETWORKS | {"video": "r2plus1d_18"}, **MEMORY)
     before = other.state_dict()["backbones.audio.conv1.0.weight"].clone()
     with pytest.raises(
-        UserError, match=r"None there and \[4.*its video backbone is --method.networks.video r2plus1d_10"
+        UserError, match=r"absent there and \[4.*backbone is --method\.networks\.video r2plus1d_10"
     ):
         initialise(other, path)
     assert torch.equal(before, other.state_dict()["backbones.audio.conv1.0.weight"])
     other = create_method("avid", networks=NETWORKS | {"audio": "resnet9_audio"}, **MEMORY)
-    with pytest.raises(UserError, match="its audio backbone is --method.networks.audio conv9_audio"):
+    with pytest.raises(UserError, match=r"its audio backbone is --method\.networks\.audio conv9_audio"):
         initialise(other, path)  # not one name in common
     wide = create_method("avid", networks=NETWORKS | {"audio_args": {"width": 8}}, **MEMORY)
-    with pytest.raises(UserError, match="its audio backbone is --method.networks.audio conv9_audio"):
+    with pytest.raises(UserError, match=r"its audio backbone is --method\.networks\.audio conv9_audio"):
         initialise(wide, path)
 
 
@@ -146,8 +146,8 @@ def test_a_run_begins_with_the_weights_and_records_it(avid, tmp_path, monkeypatc
     write(Saved(saved.method, saved.settings, saved.state), tmp_path / "copy.ckpt")
     words = [
         "fit", "--method", "avid", "--init", "copy.ckpt", "--init-parts", "networks", "--out", "out",
-        "--budget", "steps=1", "--data.train", "8", "--data.val", "4", "--data.test", "4", "--data.batch_size", "4",
-        "--data.num_workers", "0", "--evaluation.protocols", "[]", "--evaluation.probes", "0",
+        "--budget", "steps=1", "--data.train", "8", "--data.val", "4", "--data.test", "4",
+        "--data.batch_size", "4", "--data.num_workers", "0", "--evaluation.protocols", "[]", "--evaluation.probes", "0",
         "--method.networks.video", "r2plus1d_10", "--method.networks.video_args", "{width: 4}",
         "--method.networks.audio", "conv9_audio", "--method.networks.audio_args", "{width: 4}", "--method.dim", "8", "--method.hidden", "16",
         "--method.head_norm", "false", "--method.negatives", "4", "--method.inputs.size", "32",
@@ -163,7 +163,7 @@ def test_a_run_begins_with_the_weights_and_records_it(avid, tmp_path, monkeypatc
     assert record["init"]["initial"] == ["partition", "bank.video", "bank.audio"]
     config = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert config["init"] == {"file": str(tmp_path / "copy.ckpt"), "parts": "networks"}
-    with pytest.raises(UserError, match="--init none.ckpt: no such file"):
+    with pytest.raises(UserError, match=r"--init none\.ckpt: no such file"):
         run(["fit", "--method", "avid", "--init", "none.ckpt"])
     with pytest.raises(UserError, match="--init-parts says what of --init FILE"):
         run(["fit", "--method", "avid", "--init-parts", "networks"])
