@@ -80,19 +80,19 @@ def _settings(path: Path, source: Source) -> dict[str, Any]:
     settings: dict[str, Any] = {"hidden": hidden, "dim": dim, "pooling": "average"}
     layers = count_blocks(source, POOLING)
     if not layers:
-        return settings | {"crops": None}
+        return settings | {"crops": None, "rgb_crops": 1, "weight_within": 0.0, "weight_cross": 1.0}  # GDT
     return settings | {"pooling": "official", "layers": layers}
 
 
 def _video(path: Path, source: Source) -> tuple[str, dict[str, Any]]:
-    shape_of(path, source, f"{VIDEO}stem.0.weight")
+    width = shape_of(path, source, f"{VIDEO}stem.3.weight")[0]
     blocks = tuple(count_blocks(source, f"{VIDEO}layer{k}.") for k in (1, 2, 3, 4))
     if blocks != (2, 2, 2, 2):
         raise UserError(
             f"{path}: its video network has {'-'.join(map(str, blocks))} blocks"
             f"{' (R(2+1)D-34)' if blocks == (3, 4, 6, 3) else ''}; there is no such backbone here, only R(2+1)D-18"
         )
-    return "r2plus1d_18_torchvision", {}
+    return "r2plus1d_18_torchvision", {} if width == 64 else {"width": width}
 
 
 def _audio(path: Path, source: Source) -> tuple[str, dict[str, Any]]:

@@ -38,13 +38,13 @@ class VideoBlock(nn.Module):
 
 
 class Video(nn.Module):
-    def __init__(self):
+    def __init__(self, w, middle):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv3d(3, 45, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False), nn.BatchNorm3d(45), nn.ReLU(),
-            nn.Conv3d(45, 64, (3, 1, 1), 1, (1, 0, 0), bias=False), nn.BatchNorm3d(64), nn.ReLU(),
+            nn.Conv3d(3, middle, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False), nn.BatchNorm3d(middle), nn.ReLU(),
+            nn.Conv3d(middle, w, (3, 1, 1), 1, (1, 0, 0), bias=False), nn.BatchNorm3d(w), nn.ReLU(),
         )  # fmt: skip
-        for k, (a, b) in enumerate(((64, 64), (64, 128), (128, 256), (256, 512)), start=1):
+        for k, (a, b) in enumerate(((w, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 8 * w)), start=1):
             self.add_module(
                 f"layer{k}", nn.Sequential(VideoBlock(a, b, 1 if k == 1 else 2), VideoBlock(b, b, 1))
             )
@@ -69,13 +69,13 @@ class AudioBlock(nn.Module):
 class Audio(nn.Module):
     """The official ResNet-9, with the classifier that is never called."""
 
-    def __init__(self, depth=1):
+    def __init__(self, w, depth):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
-        for k, (a, b) in enumerate(((64, 64), (64, 128), (128, 256), (256, 512)), start=1):
+        self.conv1, self.bn1 = nn.Conv2d(1, w, 7, 2, 3, bias=False), nn.BatchNorm2d(w)
+        for k, (a, b) in enumerate(((w, w), (w, 2 * w), (2 * w, 4 * w), (4 * w, 8 * w)), start=1):
             blocks = [AudioBlock(a if i == 0 else b, b, 2 if k > 1 and i == 0 else 1) for i in range(depth)]
             self.add_module(f"layer{k}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(512, 10)
+        self.fc = nn.Linear(8 * w, 10)
 
     def forward(self, x):
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
@@ -89,10 +89,10 @@ class Base(nn.Module):
 
 
 class Head(nn.Module):
-    def __init__(self):
+    def __init__(self, a):
         super().__init__()
         self.block_forward = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.3), nn.Linear(512, 32, bias=False), nn.Identity(), nn.BatchNorm1d(32),
+            nn.Flatten(), nn.Dropout(0.3), nn.Linear(a, 32, bias=False), nn.Identity(), nn.BatchNorm1d(32),
             nn.Flatten(), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 16),
         )  # fmt: skip
 
@@ -106,30 +106,28 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, dim):
         super().__init__()
-        self.lin1, self.lin2 = nn.Linear(dim, 2048), nn.Linear(2048, dim)
+        self.lin1, self.lin2 = nn.Linear(dim, 4 * dim), nn.Linear(4 * dim, dim)
 
 
 class Layer(nn.Module):
     """Attention with neither value nor output projection, four heads, norm after each sum."""
 
-    def __init__(self, dim=512):
+    def __init__(self, dim):
         super().__init__()
         self.mha, self.ffn = Attention(dim), FeedForward(dim)
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-12), nn.LayerNorm(dim, eps=1e-12)
 
     def forward(self, x):
-        q, k, v = (
-            y.unflatten(2, (4, 128)).transpose(1, 2) for y in (self.mha.q_lin(x), self.mha.k_lin(x), x)
-        )
-        weights = (q @ k.transpose(2, 3) / 128**0.5).softmax(dim=3)
+        q, k, v = (y.unflatten(2, (4, -1)).transpose(1, 2) for y in (self.mha.q_lin(x), self.mha.k_lin(x), x))
+        weights = (q @ k.transpose(2, 3) / (x.shape[2] // 4) ** 0.5).softmax(dim=3)
         x = self.norm1(x + (weights @ v).transpose(1, 2).flatten(2))
         return self.norm2(x + self.ffn.lin2(F.gelu(self.ffn.lin1(x))))
 
 
 class Pooling(nn.Module):
-    def __init__(self):
+    def __init__(self, dim):
         super().__init__()
-        self.transformer = nn.ModuleList([Layer(), Layer()])
+        self.transformer = nn.ModuleList([Layer(dim), Layer(dim)])
 
     def forward(self, x):
         for layer in self.transformer:
@@ -138,12 +136,15 @@ class Pooling(nn.Module):
 
 
 class Official(nn.Module):
-    def __init__(self, transformer=False, audio_depth=1):
+    """At width 64 the stem has 45 planes in its middle, as published."""
+
+    def __init__(self, transformer=False, audio_depth=1, width=8):
         super().__init__()
-        self.video_network, self.audio_network = Base(Video()), Base(Audio(audio_depth))
+        self.video_network = Base(Video(width, 45 * width // 64))
+        self.audio_network = Base(Audio(width, audio_depth))
         if transformer:
-            self.video_pooling = nn.ModuleList([nn.Identity(), nn.Identity(), Pooling()])
-        self.mlp_v, self.mlp_a = Head(), Head()
+            self.video_pooling = nn.ModuleList([nn.Identity(), nn.Identity(), Pooling(8 * width)])
+        self.mlp_v, self.mlp_a = Head(8 * width), Head(8 * width)
 
     def features(self, modality, x):
         """Of video [B, 3, T, H, W], or of spectrograms [B, 1, frequency, time]."""
@@ -198,6 +199,12 @@ def test_gdt(randomise, save, key, prefix, depth):
     assert (method.name, method.settings["pooling"]) == ("stica", "average")
 
 
+@pytest.mark.slow
+def test_gdt_of_the_published_size(randomise, save):
+    official = randomise(Official(width=64))
+    compare(official, save(official))
+
+
 def test_stica_with_its_transformer(randomise, save):
     official = randomise(Official(transformer=True))
     method = compare(official, save(official))
@@ -210,7 +217,7 @@ def test_a_missing_head_is_refused_and_may_be_left(randomise, save):
     path = save(official)
     with pytest.raises(UserError, match=r"missing: mlp_a.block_forward.2.weight, .*--backbones-only"):
         load_method(path)
-    assert load_backbone(path, "audio").num_features == 512
+    assert load_backbone(path, "audio").num_features == 64
 
 
 def test_a_depth_that_we_have_not_is_named(randomise, save):

@@ -135,6 +135,7 @@ def test_random_numbers_are_the_same_with_and_without(avid):
     assert torch.equal(torch.rand(4), expected)
 
 
+@pytest.mark.slow
 def test_a_run_begins_with_the_weights_and_records_it(avid, tmp_path, monkeypatch, capsys):
     """From the command line, with a rate of next to nothing: what comes out is what went in."""
     from ssl_av.cli import run
@@ -149,7 +150,8 @@ def test_a_run_begins_with_the_weights_and_records_it(avid, tmp_path, monkeypatc
         "--budget", "steps=1", "--data.train", "8", "--data.val", "4", "--data.test", "4",
         "--data.batch_size", "4", "--data.num_workers", "0", "--evaluation.protocols", "[]", "--evaluation.probes", "0",
         "--method.networks.video", "r2plus1d_10", "--method.networks.video_args", "{width: 4}",
-        "--method.networks.audio", "conv9_audio", "--method.networks.audio_args", "{width: 4}", "--method.dim", "8", "--method.hidden", "16",
+        "--method.networks.audio", "conv9_audio", "--method.networks.audio_args", "{width: 4}",
+        "--method.dim", "8", "--method.hidden", "16",
         "--method.head_norm", "false", "--method.negatives", "4", "--method.inputs.size", "32",
         "--method.optim.lr", "1e-12",
     ]  # fmt: skip
