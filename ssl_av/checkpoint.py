@@ -75,7 +75,8 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
         )
     if saved.method != BACKBONES:
         return cast("Backbone", build(saved, path).backbones[modality])
-    from ssl_av.backbones import channels_last, create_backbone
+    from ssl_av.backbones import create_backbone
+    from ssl_av.backbones.base import channels_last
 
     networks = saved.settings["networks"]
     net = channels_last(create_backbone(networks[modality], **networks[f"{modality}_args"]))

@@ -24,11 +24,11 @@ def list_names(what: str) -> int:
 
     table = Table(box=None, show_header=what == "backbones", padding=(0, 2, 0, 0))
     if what == "backbones":
-        from ssl_av.backbones import describe_backbones
+        from ssl_av.discovery import catalogued_backbones
 
         for column in ("name", "modality", "parameters", ""):
             table.add_column(column, justify="right" if column == "parameters" else "left")
-        for name, modality, parameters, line in describe_backbones():
+        for name, modality, parameters, line in catalogued_backbones():
             table.add_row(name, modality, f"{parameters:,}", line)
     else:
         for name, line in _names(what).items():

@@ -45,7 +45,7 @@ def r2plus1d_50(width: int = 64, pool: Pool = "avg", in_channels: int = 3) -> Vi
 
 @register_backbone
 def r3d_18(width: int = 64, pool: Pool = "avg", in_channels: int = 3) -> VideoResNetBackbone:
-    """torchvision's R3D-18 (CrissCross table 6's 3D-ResNet18: 33.4M with 400 classes)."""
+    """torchvision's R3D-18 (CrissCross table 6: 33.4M with 400 classes)."""
     from torchvision.models.video.resnet import BasicBlock, Conv3DSimple
 
     from ssl_av.backbones.video_resnet import VideoResNetBackbone, full_stem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import cast
 
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class Gate(nn.Module):
 class S3D(Backbone):
     """torchvision's S3D without its classifier; parameter names are torchvision's behind ``net.``.
 
+    Its batch norm has a momentum of 0.1, its convolutions start as those of the other networks here.
+
     Args:
         pool: ``avg`` or ``max``.
         in_channels: 3 for RGB, 2 for optical flow.
@@ -43,7 +46,8 @@ class S3D(Backbone):
         from torchvision.models.video.s3d import SepInceptionBlock3D, s3d
 
         self.in_channels = check_count("in_channels", in_channels)
-        self.net = s3d(weights=None)
+        # torchvision's momentum of 0.001 needs thousands of steps before evaluation sees the data's statistics.
+        self.net = s3d(weights=None, norm_layer=partial(nn.BatchNorm3d, eps=1e-3, momentum=0.1))
         self.num_features = cast(nn.Conv3d, self.net.classifier[1]).in_channels
         self.net.classifier = nn.Sequential()
         if in_channels != 3:
@@ -56,6 +60,9 @@ class S3D(Backbone):
                         branch = block.get_submodule(name)
                         channels = [m for m in branch.modules() if isinstance(m, nn.Conv3d)][-1].out_channels
                         setattr(block, name, nn.Sequential(branch, Gate(channels)))
+        for m in self.modules():  # with torch's own start the untrained features are of the order of 1e-10
+            if isinstance(m, nn.Conv3d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
 
 @register_backbone

@@ -22,6 +22,15 @@ def test_avid_table_10() -> None:
     assert found == [[64, 100, 129], [64, 50, 65], [128, 25, 33], [256, 13, 17], [512, 13, 17]]
 
 
+def test_avid_table_9() -> None:
+    with torch.device("meta"):
+        maps = create_backbone("conv9_audio", strides=(1, 2, 2, 1)).forward_stages(
+            torch.empty(2, 1, 100, 129)
+        )
+    want = [[64, 50, 65], [64, 50, 65], [128, 25, 33], [256, 13, 17], [512, 13, 17]]
+    assert [list(m.shape[1:]) for m in maps.values()] == want
+
+
 def test_max_pools_by_default() -> None:
     net = create_backbone("conv9_audio", width=2)
     features = torch.randn(2, 16, 3, 4)

@@ -41,6 +41,14 @@ def test_avid_table_10(name: str) -> None:
     assert got == [[64, 8, 56, 56], [64, 8, 56, 56], [128, 4, 28, 28], [256, 2, 14, 14], [512, 1, 7, 7]]
 
 
+def test_avid_table_9() -> None:
+    """The analysis network's stem has no pooling in the paper; in the released code it has."""
+    net = on_meta("r2plus1d_10", stem_pool=False)
+    got = shapes(net, 2, 3, 16, 112, 112)
+    assert got == [[64, 16, 56, 56], [64, 16, 56, 56], [128, 8, 28, 28], [256, 4, 14, 14], [512, 2, 7, 7]]
+    assert sum(p.numel() for p in net.parameters()) == 7_015_616
+
+
 def test_crisscross_table_s5() -> None:
     got = shapes(on_meta("r2plus1d_18", pool="avg"), 2, 3, 8, 112, 112)
     assert got == [[64, 8, 28, 28], [64, 8, 28, 28], [128, 4, 14, 14], [256, 2, 7, 7], [512, 1, 4, 4]]
