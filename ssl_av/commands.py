@@ -125,6 +125,13 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     suite = resolve_suite(args.suite, args.data or data.pop("name", None), data, overrides)
     seed = args.seed if args.seed is not None else int(file.get("seed", 0))
     config = suite.run_config(method, seed)
+    if args.init:
+        if not Path(args.init).exists():
+            raise UserError(f"--init {args.init}: no such file")
+        init = {"file": str(Path(args.init).resolve()), "parts": args.init_parts or "all"}
+        config = dataclasses.replace(config, init=init)
+    elif args.init_parts:
+        raise UserError("--init-parts says what of --init FILE is taken; give that too")
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
     if limits:  # the trainer's own words for a budget win over the suite's
         name, value = next(iter(limits.items()))
@@ -158,6 +165,9 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
 
     def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
+        if what.startswith("init:"):
+            console.print(what, highlight=False, markup=False, soft_wrap=True)
+            return
         if what == "training" and not bar and total and (done == total or done % max(total // 10, 1) == 0):
             values = " ".join(f"{k} {v:.4g}" for k, v in numbers.items())
             console.print(f"step {done}/{total} {values}", highlight=False)

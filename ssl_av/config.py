@@ -114,6 +114,7 @@ class RunConfig:
         seed: of everything random.
         wandb: ``off``, ``offline`` or ``online``.
         suite: the suite that the run belongs to, or the one its defaults came from.
+        init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
     """
 
     method: dict[str, Any]
@@ -124,6 +125,7 @@ class RunConfig:
     seed: int = 0
     wandb: str = "off"
     suite: str = ""
+    init: dict[str, str] = field(default_factory=dict)
 
     @property
     def loading(self) -> Loading:

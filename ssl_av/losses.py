@@ -1,4 +1,4 @@
-"""The papers' equations as pure functions: float32 inside, differentiable, no state.
+"""The papers' equations as pure functions: float32 inside (float64 stays), differentiable, no state.
 
 Each function is one numbered equation. How a method adds them up is written in the method's own file.
 """
@@ -20,8 +20,8 @@ def regression(prediction: Tensor, target: Tensor) -> Tensor:
         target: z of the other view, [B, D].
     """
     _same_shape(prediction, target, "prediction", "target")
-    p = F.normalize(prediction.float(), dim=-1)
-    t = F.normalize(target.detach().float(), dim=-1)
+    p = F.normalize(_precise(prediction), dim=-1)
+    t = F.normalize(_precise(target.detach()), dim=-1)
     return (p - t).square().sum(dim=-1).mean()
 
 
@@ -33,7 +33,7 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
         z: projection of the other view, [B, D]; receives no gradient.
     """
     _same_shape(p, z, "p", "z")
-    return -F.cosine_similarity(p.float(), z.detach().float(), dim=-1).mean()
+    return -F.cosine_similarity(_precise(p), _precise(z.detach()), dim=-1).mean()
 
 
 def info_nce(query: Tensor, keys: Tensor, temperature: float) -> Tensor:
@@ -48,10 +48,27 @@ def info_nce(query: Tensor, keys: Tensor, temperature: float) -> Tensor:
     """
     if query.ndim != 2 or keys.ndim != 2 or query.shape[1] != keys.shape[1]:
         raise ValueError(f"query [B, D] and keys [M, D] expected, got {_shape(query)} and {_shape(keys)}")
-    if len(keys) < len(query):
-        raise ValueError(f"{len(keys)} keys for {len(query)} queries: row i's positive is key i")
-    logits = F.normalize(query.float(), dim=-1) @ F.normalize(keys.float(), dim=-1).T / temperature
-    return F.cross_entropy(logits, torch.arange(len(query), device=query.device))
+    return info_nce_pairs(query[None], keys[None], temperature)[0, 0]
+
+
+def info_nce_pairs(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """`info_nce` of every set of queries with every set of keys, at the cost of one.
+
+    Args:
+        queries: [P, B, D].
+        keys: [Q, M, D] with M >= B.
+        temperature: τ > 0.
+
+    Returns:
+        [P, Q]: L(α, β) of eq. 1 for view α of the queries and view β of the keys.
+    """
+    batch = queries.shape[1]
+    if keys.shape[1] < batch:
+        raise ValueError(f"{keys.shape[1]} keys for {batch} queries: row i's positive is key i")
+    with torch.autocast(queries.device.type, enabled=False):
+        q, k = F.normalize(_precise(queries), dim=-1), F.normalize(_precise(keys), dim=-1)
+        logits = torch.einsum("pbd,qmd->pqbm", q, k) / temperature
+        return -logits.log_softmax(dim=-1).diagonal(dim1=-2, dim2=-1).mean(dim=-1)
 
 
 def nce(positive: Tensor, negative: Tensor, partition: Tensor | float) -> Tensor:
@@ -72,11 +89,16 @@ def nce(positive: Tensor, negative: Tensor, partition: Tensor | float) -> Tensor
         raise ValueError(
             f"positive [B, P] and negative [B, K] expected, got {_shape(positive)} and {_shape(negative)}"
         )
-    z = torch.as_tensor(partition, dtype=torch.float32, device=positive.device)
+    positive, negative = _precise(positive), _precise(negative)
+    z = torch.as_tensor(partition, dtype=positive.dtype, device=positive.device)
     shift = torch.log(negative.shape[1] * z)
-    is_data = -F.logsigmoid(positive.float() - shift).mean(dim=1)
-    is_noise = -F.logsigmoid(shift - negative.float()).sum(dim=1)
+    is_data = -F.logsigmoid(positive - shift).mean(dim=1)
+    is_noise = -F.logsigmoid(shift - negative).sum(dim=1)
     return (is_data + is_noise).mean()
+
+
+def _precise(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def _same_shape(a: Tensor, b: Tensor, name_a: str, name_b: str) -> None:

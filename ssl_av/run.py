@@ -27,6 +27,8 @@ from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
 from ssl_av.evaluation.features import Features, Progress, Towers, extract
 from ssl_av.evaluation.protocols import PROTOCOLS, NotApplicableError
+from ssl_av.interop.start import describe as describe_init
+from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 
@@ -79,6 +81,13 @@ def execute(
     data = AVDataModule(usable, config.loading, config.seed)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     method = build_method(config, usable)  # a memory bank has one row for each sample that is used
+    last = out / "checkpoints" / "last.ckpt"
+    path = str(last) if resume and last.is_file() else None
+    init: Record | None = dict(config.init) or None
+    if init and not path:
+        init = initialise(method, init["file"], init["parts"])
+        if report:
+            report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
     torch.set_num_threads(config.loading.compute_threads)
     config.save(out / "config.yaml")
@@ -103,8 +112,6 @@ def execute(
         trainer = pl.Trainer(
             callbacks=[accounting, collapse, probe, checkpoint, *extra], profiler=clock, **settings
         )
-        last = out / "checkpoints" / "last.ckpt"
-        path = str(last) if resume and last.is_file() else None
         trainer.fit(method, datamodule=data, ckpt_path=path, weights_only=True if path else None)
         trainer.save_checkpoint(last)
         steps = trainer.global_step
@@ -155,6 +162,7 @@ def execute(
         "curves": {"loss": accounting.losses, **probe.curves},
         "settings": method.settings,
         "learning_rates": method.rates,
+        "init": init,
         "evaluation": {"clips": config.evaluation.clips},
         **environment(),
         "started": started.isoformat(timespec="seconds"),

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_av import ranks
 from ssl_av.data.views import Anywhere, Near
+from ssl_av.errors import UserError
 from ssl_av.heads import MLP
 from ssl_av.losses import nce
 from ssl_av.memory import MemoryBank, sample_negatives
@@ -29,11 +31,16 @@ PAIRS = {
 class AVID(Method):
     """Each modality picks its own instance out of the memory of the other (cross) or the same (self) modality.
 
+    The rows of table 1 are ``mode: cross``, ``self`` and ``joint``; those of tables 2–5 are ``cross`` (and `CMA`).
+
     Args:
         mode: ``cross`` (eq. 4), ``self`` (eq. 3) or ``joint`` (eq. 5).
-        negatives: K noise samples (§3.3: 1024).
+        negatives: K noise samples (§3.3: 1024), fewer than there are training samples.
         temperature: τ (§3.3: 0.07).
         momentum: weight of the old memory (§3.3: 0.5).
+        partition: Z̄ (§3.3: 2.2045); null estimates it from the first batch's noise.
+        mean: the mean of the terms in place of the sum of eq. 3–5 (official code): a half of eq. 3 and 4, a quarter
+            of eq. 5.
         dim: size of the embedding.
         hidden: width of the two hidden layers of the projection.
         head_norm: batch norm after every layer of the projection, the last one too. The paper has none; without it
@@ -53,6 +60,8 @@ class AVID(Method):
         negatives: int = 1024,
         temperature: float = 0.07,
         momentum: float = 0.5,
+        partition: float | None = None,
+        mean: bool = False,
         dim: int = 128,
         hidden: int = 512,
         head_norm: bool = False,
@@ -64,11 +73,14 @@ class AVID(Method):
     ) -> None:
         super().__init__(
             inputs, networks, optim, mode=mode, negatives=negatives, temperature=temperature,
-            momentum=momentum, dim=dim, hidden=hidden, head_norm=head_norm, margin=margin, num_samples=num_samples,
+            momentum=momentum, partition=partition, mean=mean, dim=dim, hidden=hidden, head_norm=head_norm,
+            margin=margin, num_samples=num_samples,
         )  # fmt: skip
         check_choice("mode", mode, ("cross", "self", "joint"))
-        check_positive(negatives=negatives, temperature=temperature)
-        self.mode, self.negatives, self.temperature = mode, negatives, temperature
+        check_positive(
+            negatives=negatives, temperature=temperature, partition=1 if partition is None else partition
+        )
+        self.mode, self.negatives, self.temperature, self.mean = mode, negatives, temperature, mean
         # §5: two seconds of sound anywhere; the video within half a second of it.
         self.declare(
             {
@@ -85,7 +97,7 @@ class AVID(Method):
         )
         self.bank = MemoryBank(num_samples, dim, momentum)
         # Z̄ of eq. 1: estimated in the first iteration, constant thereafter (§3.3); 0 = not yet.
-        self.register_buffer("partition", torch.zeros(()))
+        self.register_buffer("partition", torch.tensor(float(partition or 0)))
 
     partition: Tensor
 
@@ -102,34 +114,53 @@ class AVID(Method):
     def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
         """The sum of eq. 2 over the pairs of the mode (eq. 3, 4 or 5), then the memory is updated."""
         index: Tensor = batch["index"]
-        noise = sample_negatives(index, self.negatives, len(self.bank))
+        self.check_negatives()
+        noise = self.memories(sample_negatives(index, self.negatives, len(self.bank)))
         parts = self.instance_terms(embeddings, index, noise)
         self.update_memory(embeddings, index)
-        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+        return {"loss": self.total(parts, [1.0] * len(parts)), **parts}
 
-    def instance_terms(self, embeddings: Embeddings, index: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    def instance_terms(self, embeddings: Embeddings, index: Tensor, noise: Embeddings) -> dict[str, Tensor]:
         """L_NCE(x_i; x̄_i, N_i) of each pair (eq. 2)."""
-        parts = {}
-        for anchor, memory in PAIRS[self.mode]:
-            positive = self.scores(embeddings[anchor], memory, index[:, None])
-            negative = self.scores(embeddings[anchor], memory, noise)
-            parts[f"{anchor}_to_{memory}"] = nce(positive, negative, self.fixed_partition(negative))
-        return parts
+        own = self.memories(index[:, None])
+        return {
+            f"{anchor}_to_{memory}": self.nce(embeddings[anchor], own[memory], noise[memory])
+            for anchor, memory in PAIRS[self.mode]
+        }
 
-    def scores(self, x: Tensor, memory: str, rows: Tensor) -> Tensor:
-        """x·x̄/τ with the memory's rows, [B, D] × [B, K] → [B, K]."""
-        bank: Tensor = getattr(self.bank, memory)
-        targets = bank.index_select(0, rows.flatten()).view(*rows.shape, -1)
-        return torch.bmm(targets, x.float().unsqueeze(2)).squeeze(2) / self.temperature
+    def nce(self, x: Tensor, positive: Tensor, noise: Tensor) -> Tensor:
+        """Eq. 2 (and 8) on logits x·x̄/τ; memories [B, P, D] and [B, K, D]."""
+        with torch.autocast(x.device.type, enabled=False):
+            data, negative = (
+                torch.bmm(m, x.to(m.dtype).unsqueeze(2)).squeeze(2) / self.temperature
+                for m in (positive, noise)
+            )
+            return nce(data, negative, self.fixed_partition(negative))
+
+    def memories(self, rows: Tensor) -> Embeddings:
+        """Both modalities' memory of the rows [B, K]: [B, K, D]."""
+        return {
+            m: getattr(self.bank, m).index_select(0, rows.flatten()).view(*rows.shape, -1)
+            for m in ("video", "audio")
+        }
+
+    def total(self, parts: dict[str, Tensor], weights: list[float]) -> Tensor:
+        """The weighted sum of the terms, or their weighted mean."""
+        total = torch.stack([w * part for w, part in zip(weights, parts.values(), strict=True)]).sum()
+        return total / sum(weights) if self.mean else total
+
+    def check_negatives(self) -> None:
+        """Raises a `UserError` for as many negatives as samples: hardly a sample would be left out."""
+        if self.negatives >= len(self.bank):
+            raise UserError(
+                f"negatives={self.negatives} does not fit {len(self.bank)} training samples; lower --method.negatives"
+            )
 
     @torch.no_grad()
     def fixed_partition(self, negative: Tensor) -> Tensor:
         """Z̄; the first call estimates it from its own noise logits."""
         if not bool(self.partition):
-            value = negative.float().exp().mean()
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.AVG)
-            self.partition.copy_(value)
+            self.partition.copy_(ranks.mean(negative.exp().mean()))
         return self.partition
 
     def update_memory(self, embeddings: Embeddings, index: Tensor) -> None:

@@ -48,6 +48,7 @@ class Method(pl.LightningModule):
         self.inputs, self.networks, self.optim = inputs, networks, optim
         self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
         self.front_end = spectrogram(inputs.front_end)
+        self.origin: dict[str, Any] = {}  # of weights that were imported
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}
@@ -212,4 +213,4 @@ class Method(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what is needed to build this method again."""
-        checkpoint["ssl_av"] = {"method": self.name, "settings": self.settings}
+        checkpoint["ssl_av"] = {"method": self.name, "settings": self.settings, "origin": self.origin}

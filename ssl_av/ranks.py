@@ -1,0 +1,37 @@
+"""What several ranks (processes of one training) exchange; on one rank nothing happens."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def count() -> int:
+    """How many ranks train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@torch.no_grad()
+def gather(x: Tensor) -> list[Tensor]:
+    """The tensor of every rank, in rank order, without gradient. All must have one shape."""
+    if count() == 1:
+        return [x.detach()]
+    out = [torch.empty_like(x) for _ in range(count())]
+    dist.all_gather(out, x.detach().contiguous())
+    return out
+
+
+def own_first(x: Tensor, dim: int) -> Tensor:
+    """The rows of all ranks along ``dim``: this rank's, with their gradient, then the others' without."""
+    if count() == 1:
+        return x
+    others = gather(x)
+    del others[dist.get_rank()]
+    return torch.cat([x, *others], dim=dim)
+
+
+@torch.no_grad()
+def mean(x: Tensor) -> Tensor:
+    """The mean over the ranks."""
+    return torch.stack(gather(x)).mean(dim=0)
