@@ -68,7 +68,9 @@ def main() -> None:
             "label": np.arange(n) % 400, "split": ["test" if i % 20 == 0 else "train" for i in range(n)],
             "start": np.zeros(n), "duration": np.full(n, 10.0), "has_video": np.ones(n, bool),
             "has_audio": np.ones(n, bool), "aspect": np.full(n, 4 / 3), "labels": [[]] * n, "fps": np.full(n, 25.0),
-            "audio_duration": np.full(n, 10.0),
+            "audio_duration": np.full(n, 10.0), "width": np.full(n, 340), "height": np.full(n, 256),
+            "codec": ["h264"] * n, "audio_codec": ["aac"] * n, "audio_rate": np.full(n, 44_100),
+            "silent": np.zeros(n, bool),
         }  # fmt: skip
         Manifest(pa.table(columns, schema=SCHEMA), Path(folder)).save(file)
         del columns

@@ -16,8 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ssl_av.data.datasets._files import outside, relative_path
 from ssl_av.data.media import Reader
-from ssl_av.data.probing import fingerprint, probe_files, relative_path
+from ssl_av.data.probing import fingerprint, probe_files, temporary
 from ssl_av.data.rows import Row, Sample, Skip
 from ssl_av.data.splits import SPLITS, assign_splits
 from ssl_av.errors import UserError, unknown
@@ -37,12 +38,22 @@ SCHEMA = pa.schema(
         ("labels", pa.list_(pa.int32())),
         ("fps", pa.float64()),
         ("audio_duration", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("codec", pa.string()),
+        ("audio_codec", pa.string()),
+        ("audio_rate", pa.int32()),
+        ("silent", pa.bool_()),
     ]
 )
-"""``path`` is relative to the root where it lies below it; ``label`` is -1 where there is none or ``labels`` holds
-several; times in seconds; ``fps`` is 0 without video; ``audio_duration`` is where the sound of the file ends."""
+"""``path`` is relative to the root; ``label`` is -1 where there is none or ``labels`` holds several; times in seconds;
+the rest is what `MediaInfo` says of the file, where ``start`` and ``duration`` may be those of a piece of it. What
+cannot be read has no row: it is under `Manifest.skipped` with the reason."""
 
 _OF_SAMPLE = ("path", "label", "labels", "start", "duration", "has_video", "has_audio", "aspect")
+
+OUTSIDE = "lies outside the data set's root"
+"""Why a row is left out whose path leads elsewhere."""
 
 KEY = b"ssl_av"
 """Where the rest of a manifest stands in the Arrow file's metadata."""
@@ -186,6 +197,10 @@ class Manifest:
         try:
             table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
             rest = json.loads(table.schema.metadata[KEY])
+            if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
+                raise UserError(
+                    f"the manifest '{file}' was made by an older ssl-av (it has no {', '.join(lacking)}); make it again"
+                )
             skipped = [Skip(**skip) for skip in rest["skipped"]]
             return cls(table.select(SCHEMA.names), Path(rest["root"]), rest["classes"], skipped, file=file)
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as e:
@@ -203,24 +218,29 @@ def build_manifest(
     classes: Sequence[str],
     root: Path,
     reader: Reader,
-    workers: int = 1,
+    workers: int = 0,
     cache: Path | None = None,
     progress: bool = False,
+    limit: float = 60.0,
+    again: bool = False,
 ) -> Manifest:
     """Probes the files of a dataset and makes its manifest.
 
-    Probing opens a file and decodes its first frame and first sound. A file that fails later is found when it is
-    read.
+    Probing opens a file and decodes its first frame, and its sound until that is heard. A file that fails later is
+    found when it is read. A path that leads out of the root is left out; a link in it may lead anywhere, for that is
+    made by whoever owns the disk, not by a list from elsewhere.
 
     Args:
         rows: what the dataset lists.
         classes: names of the classes.
         root: the folder that the rows' paths are relative to.
         reader: the backend that probes.
-        workers: files probed at a time, in threads.
+        workers: processes that probe; 0: this one, without limits, see `probe_files`.
         cache: a folder; the manifest is kept there and taken from there while the rows and the files' sizes and
             dates are the same.
         progress: whether to show a bar.
+        limit: seconds that one file may take in another process.
+        again: whether files are tried again for which the manifest in the cache says that they were given up.
     """
     root = Path(os.path.abspath(root))
     paths = [relative_path(row.path, root) for row in rows]
@@ -230,15 +250,18 @@ def build_manifest(
         kept = cache / f"{key}.arrow"
     if kept is not None and kept.is_file():
         try:
-            return Manifest.load(kept)
+            found = Manifest.load(kept)
+            if not (again and any(temporary(skip.reason) for skip in found.skipped)):
+                return found
         except UserError:  # something else wrote it: it is replaced below
             pass
-    infos = probe_files(paths, root, reader, workers, progress, journal=cache and cache / "probed")
+    inside = [path for path in paths if not outside(path)]
+    infos = probe_files(inside, root, reader, workers, progress, cache and cache / "probed", limit)
     splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
     skipped: dict[Skip, None] = {}  # in order, each once
     for row, path, split in zip(rows, paths, splits, strict=True):
-        info = infos[path]
+        info = infos.get(path, OUTSIDE)
         if isinstance(info, str):
             skipped[Skip(path, info)] = None
             continue
@@ -247,21 +270,10 @@ def build_manifest(
             reason = f"nothing from {row.start:.2f} s to {end:.2f} s (the file has {info.duration:.2f} s)"
             skipped[Skip(path, reason)] = None
             continue
-        cells = (
-            path,
-            row.label,
-            split,
-            row.start,
-            end - row.start,
-            info.has_video,
-            info.has_audio,
-            info.aspect,
-            list(row.labels),
-            info.fps,
-            info.audio_duration,
-        )
-        for name, cell in zip(SCHEMA.names, cells, strict=True):
-            columns[name].append(cell)
+        cells = {"path": path, "label": row.label, "labels": list(row.labels), "split": split}
+        cells |= {"start": row.start, "duration": end - row.start}
+        for name, column in columns.items():
+            column.append(cells[name] if name in cells else getattr(info, name))
     manifest = Manifest(pa.table(columns, schema=SCHEMA), root, classes, tuple(skipped))
     if kept is None:
         return manifest

@@ -50,7 +50,7 @@ def build(root: Path, listed: Sequence[Row], **kw: object) -> Manifest:
 
 
 def test_samples(tmp_path: Path) -> None:
-    manifest = build(tmp_path, rows(), workers=3)
+    manifest = build(tmp_path, rows())
     assert len(manifest) == 20
     assert manifest.classes == ("a", "b")
     assert manifest[3] == Sample(str(tmp_path / "b" / "3.mp4"), 1, 0.0, 10.0, True, True, 4 / 3)
