@@ -54,7 +54,9 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         from ssl_av.data.loading import Loading
         from ssl_av.data.prepare import prepare_manifest
 
-        manifest = prepare_manifest(args.what, given, Loading(num_workers=jobs))
+        manifest = prepare_manifest(
+            args.what, given, Loading(num_workers=jobs, timeout=min(args.timeout, 60.0))
+        )
     from ssl_av.data.check import CODES, check_manifest
 
     found = check_manifest(manifest, args.fast, jobs, progress=True, limit=args.timeout)
@@ -83,7 +85,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         if those:
             such = "\n".join(f"{f.path}{': ' if f.detail else ''}{f.detail}" for f in those[:3])
             style = "red" if severity == "error" else "yellow"
-            table.add_row(f"[{style}]{code}[/]", severity, str(len(those)), meaning, such.replace("[", r"\["))
+            files = len({f.path for f in those})
+            table.add_row(f"[{style}]{code}[/]", severity, str(files), meaning, such.replace("[", r"\["))
     if found:
         console.print(table)
     errors = sum(f.severity == "error" for f in found)
