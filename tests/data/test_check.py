@@ -84,7 +84,8 @@ def test_table_faults(folder: Path, tmp_path: Path) -> None:
     found = {(f.code, f.path) for f in check_manifest(manifest, fast=True)}
     assert found == {
         ("missing", "gone.mp4"), ("leakage", good), ("label_out_of_range", "train/b/good1.mp4"),
-        ("label_out_of_range", several), ("outside_root", outside.as_posix()), ("outside_root", (tmp_path / "x.mp4").as_posix()),
+        ("label_out_of_range", several), ("outside_root", outside.as_posix()),
+        ("outside_root", (tmp_path / "x.mp4").as_posix()),
         ("class_missing_in_train", "b"),
     }  # fmt: skip
     assert {code for code, _ in found} <= set(CODES)

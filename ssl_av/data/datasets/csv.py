@@ -22,8 +22,9 @@ LABELS = ("label", "class", "category")
 class CsvDataset:
     """Samples listed in a text file in UTF-8 with a header line; commas, semicolons or tabs between the cells.
 
-    Paths are absolute or relative to the root, and lie below it. Columns ``start`` and ``end`` (seconds), where there are any, cut a sample out of its file. Without a column of
-    splits, splits are drawn by a hash of the paths. Other columns are passed over.
+    Paths are absolute or relative to the root, and lie below it. Columns ``start`` and ``end`` (seconds), where there
+    are any, cut a sample out of its file. Without a column of splits, splits are drawn by a hash of the paths. Other
+    columns are passed over.
 
     Attributes:
         file: the table.
