@@ -190,9 +190,10 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
-    lost = [asdict(s) for s in manifest.skipped] + [
-        {"path": p, "reason": r} for p, r in sorted(skipped.items())
-    ]
+    # What failed only when it was read is new: it comes first, for only so many are named.
+    lost = [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
+    lost += [asdict(s) for s in manifest.skipped[:NAMED]]
+    counts = summary(manifest)
     return {
         "name": config.data["name"],
         "hash": manifest.hash,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ssl_av.data.datasets._files import outside, relative_path
 from ssl_av.data.media import Reader
 from ssl_av.data.probing import fingerprint, probe_files, temporary
 from ssl_av.data.rows import Row, Sample, Skip
+from ssl_av.data.skips import Skips
 from ssl_av.data.splits import SPLITS, assign_splits
 from ssl_av.errors import UserError, unknown
 
@@ -56,7 +57,8 @@ OUTSIDE = "lies outside the data set's root"
 """Why a row is left out whose path leads elsewhere."""
 
 KEY = b"ssl_av"
-"""Where the rest of a manifest stands in the Arrow file's metadata."""
+SKIPPED = b"ssl_av.skipped"
+"""Where the rest of a manifest, and what it leaves out, stand in the Arrow file's metadata."""
 
 
 class Manifest:
@@ -82,7 +84,7 @@ class Manifest:
     ) -> None:
         self.root = Path(root)
         self.classes = tuple(classes)
-        self.skipped = tuple(skipped)
+        self.skipped = Skips(skipped)
         self._table = table
         self._rows = np.arange(table.num_rows) if rows is None else rows
         self._file = file
@@ -159,11 +161,9 @@ class Manifest:
         no_video = ~self._values("has_video") & video
         no_audio = ~self._values("has_audio") & audio
         paths = self._values("path")
-        lost = [
-            Skip(paths[i], "no video stream" if no_video[i] else "no audio stream")
-            for i in np.flatnonzero(no_video | no_audio)
-        ]
-        return self._view(self._rows[~(no_video | no_audio)], (*self.skipped, *lost))
+        lost = no_video | no_audio
+        reasons = np.where(no_video, "no video stream", "no audio stream")[lost]
+        return self._view(self._rows[~lost], self.skipped.extended(paths[lost].tolist(), reasons.tolist()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the samples that are seen to an Arrow file, whole or not at all."""
@@ -172,10 +172,9 @@ class Manifest:
         rest = {
             "root": str(self.root),
             "classes": self.classes,
-            "skipped": [asdict(skip) for skip in self.skipped],
         }
         table = self._table.take(pa.array(self._rows)).combine_chunks()
-        table = table.replace_schema_metadata({KEY: json.dumps(rest)})
+        table = table.replace_schema_metadata({KEY: json.dumps(rest), SKIPPED: self.skipped.to_bytes()})
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with pa.ipc.new_file(str(part), table.schema) as writer:
@@ -196,13 +195,15 @@ class Manifest:
             raise UserError(f"the manifest '{file}' is not there")
         try:
             table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-            rest = json.loads(table.schema.metadata[KEY])
+            metadata = table.schema.metadata or {}
+            rest = json.loads(metadata[KEY])
             if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
                 raise UserError(
                     f"the manifest '{file}' was made by an older ssl-av (it has no {', '.join(lacking)}); make it again"
                 )
-            skipped = [Skip(**skip) for skip in rest["skipped"]]
-            return cls(table.select(SCHEMA.names), Path(rest["root"]), rest["classes"], skipped, file=file)
+            skipped = Skips.from_bytes(metadata[SKIPPED])
+            table = table.select(SCHEMA.names).replace_schema_metadata()
+            return cls(table, Path(rest["root"]), rest["classes"], skipped, file=file)
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as e:
             raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
 
@@ -251,7 +252,7 @@ def build_manifest(
     if kept is not None and kept.is_file():
         try:
             found = Manifest.load(kept)
-            if not (again and any(temporary(skip.reason) for skip in found.skipped)):
+            if not (again and any(map(temporary, found.skipped.reasons()))):
                 return found
         except UserError:  # something else wrote it: it is replaced below
             pass

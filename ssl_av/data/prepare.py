@@ -68,7 +68,7 @@ def restrict(manifest: Manifest, modalities: Collection[str], where: str) -> Man
 
 def summary(manifest: Manifest) -> dict[str, int]:
     """What is here of what was listed, in numbers, in the order to read them."""
-    missing = sum(skip.reason == MISSING for skip in manifest.skipped)
+    missing = manifest.skipped.reasons()[MISSING]
     rows = manifest.columns("split", "has_video", "has_audio", "silent")
     listed = len(manifest) + len(manifest.skipped)
     return {

@@ -62,9 +62,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     for words, number in counts.items():
         table.add_row(words, f"{number:,}")
     console.print(table)
-    missing = [skip for skip in manifest.skipped if skip.reason == MISSING]
-    broken = [skip for skip in manifest.skipped if skip.reason != MISSING]
-    for word, those in (("missing", missing), ("unreadable", broken)):
+    for word, is_missing in (("missing", True), ("unreadable", False)):
+        those = manifest.skipped.where(MISSING, is_missing)
         for skip in those[:SHOWN]:
             line = f"  {word}: {skip.path}" + ("" if word == "missing" else f": {skip.reason}")
             # Names on a disk need not be Unicode.
