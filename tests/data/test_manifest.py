@@ -14,6 +14,7 @@ import pytest
 
 from ssl_av.data.manifest import Manifest, Row, Sample, Skip, build_manifest
 from ssl_av.data.media import AudioRequest, MediaError, MediaInfo, VideoRequest, create_reader
+from ssl_av.data.skips import Skips
 from ssl_av.errors import UserError
 
 
@@ -103,6 +104,25 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert list(loaded) == list(view)  # type: ignore[call-overload]
     assert (loaded.classes, loaded.skipped, loaded.hash) == (view.classes, view.skipped, view.hash)
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["m.arrow"]
+
+
+def test_what_is_left_out_is_kept_in_columns(tmp_path: Path) -> None:
+    gone, odd, last = (
+        Skip("a.mp4", "no such file"),
+        Skip("b\udcff.mp4", "bad ?"),
+        Skip("c.mp4", "no such file"),
+    )
+    skips = Skips([gone, Skip("b\udcff.mp4", "bad \udcff"), last])
+    assert skips == (gone, odd, last)
+    assert skips != skips[:2]
+    assert (skips[-1], skips[1:]) == (last, (odd, last))
+    assert skips.reasons() == {"no such file": 2, "bad ?": 1}
+    assert skips.where("no such file", is_it=False) == (odd,)
+    more = skips.extended(["d.mp4"], ["no audio stream"])
+    assert (len(more), len(skips), more[3]) == (4, 3, Skip("d.mp4", "no audio stream"))
+    assert pickle.loads(pickle.dumps(more)) == Skips.from_bytes(more.to_bytes()) == tuple(more)
+    assert Skips.from_bytes(Skips().to_bytes()) == ()
+    assert not Skips().reasons()
 
 
 def test_empty_manifest(tmp_path: Path) -> None:
