@@ -22,6 +22,7 @@ from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import restrict, summary
+from ssl_av.data.probing import MISSING
 from ssl_av.data.views import modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
@@ -199,9 +200,11 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
-    lost = [asdict(s) for s in manifest.skipped] + [
-        {"path": p, "reason": r} for p, r in sorted(skipped.items())
-    ]
+    here = summary(manifest)
+    # Only so many are named: those that are there and cannot be used come before those that are gone.
+    lost = [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
+    for is_missing in (False, True):
+        lost += [asdict(s) for s in manifest.skipped.where(MISSING, is_missing)[:NAMED]]
     return {
         "name": config.data["name"],
         "hash": manifest.hash,
@@ -210,9 +213,9 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "chance": 1 / classes if classes else None,
         "reader": config.loading.reader,
         **describe_pack(manifest.root),
-        "listed": summary(manifest)["listed"],
-        "missing": summary(manifest)["missing"],
-        "skipped_total": len(lost),
+        "listed": here["listed"],
+        "missing": here["missing"],
+        "skipped_total": len(skipped) + len(manifest.skipped),
         "skipped": lost[:NAMED],
     }
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ssl_av.cache import cache_dir
+from ssl_av.data.datasets._files import relative_path
 from ssl_av.data.media import MediaError, VideoRequest
-from ssl_av.data.probing import relative_path
 from ssl_av.data.views import FlowView, Views
 from ssl_av.errors import UserError
 
