@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_av import ranks
+from ssl_av.errors import UserError
+
 Expansion = Literal["agreement", "video", "audio", "either"]
+GROUP = 64
+"""Neighbouring similarities of which `agreement_positives` looks at the largest first."""
 
 
 class MemoryBank(nn.Module):
@@ -51,28 +55,27 @@ class MemoryBank(nn.Module):
             video: [B, D] video embeddings.
             audio: [B, D] audio embeddings.
         """
-        self._check(index)
-        index, video, audio = (_gather(x) for x in (index, video.detach().float(), audio.detach().float()))
+        self._check(index, video, audio)
+        index, video, audio = (torch.cat(ranks.gather(x)) for x in (index, video.detach(), audio.detach()))
         for bank, new in ((self.video, video), (self.audio, audio)):
-            new = F.normalize(new, dim=1).to(bank.dtype)
+            new = F.normalize(new.to(bank.dtype), dim=1)
             mixed = bank[index] * self.momentum + new * (1 - self.momentum)
             bank[index] = F.normalize(mixed, dim=1)
 
-    def _check(self, index: Tensor) -> None:
+    def _check(self, index: Tensor, video: Tensor, audio: Tensor) -> None:
         if len(index) and int(index.max()) >= len(self):
             raise ValueError(
                 f"sample index {int(index.max())} lies outside a memory bank of {len(self)} rows; "
                 "create the method with num_samples=len(training set)"
             )
-
-
-def _gather(x: Tensor) -> Tensor:
-    """The rows of all ranks, in rank order."""
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return x
-    out = [torch.empty_like(x) for _ in range(dist.get_world_size())]
-    dist.all_gather(out, x.contiguous())
-    return torch.cat(out)
+        for name, x in (("video", video), ("audio", audio)):
+            bad = index[~x.isfinite().all(dim=1)]
+            if len(bad):
+                raise UserError(
+                    f"the {name} embedding of sample {int(bad[0])} and {len(bad) - 1} others of {len(index)} is not a "
+                    "number or infinite; the memory is as it was. Lower the learning rate (--method.optim.lr) or train "
+                    "with --trainer.precision 32"
+                )
 
 
 def sample_negatives(index: Tensor, n: int, size: int, exclude: Tensor | None = None) -> Tensor:
@@ -92,19 +95,31 @@ def sample_negatives(index: Tensor, n: int, size: int, exclude: Tensor | None = 
     Raises:
         ValueError: if nothing is left to draw from.
     """
-    forbidden = index[:, None] if exclude is None else torch.cat([index[:, None], exclude], dim=1)
-    forbidden = forbidden.sort(dim=1).values
+    if exclude is None:
+        if size < 2:
+            raise ValueError(f"no negatives left: {size} samples")
+        # A draw from one row less, in which the row itself stands for the last one. To ask first whether it occurs at
+        # all is much cheaper than to replace it, and in a large bank it hardly ever does.
+        rows, own = torch.randint(size - 1, (len(index), n), device=index.device), index[:, None]
+        if int((rows - own).count_nonzero()) < rows.numel():
+            rows.masked_fill_(rows == own, size - 1)
+        return rows
+    forbidden = torch.cat([index[:, None], exclude], dim=1).sort(dim=1).values
     # A repeated row must forbid one rank only: push repeats beyond the end, where they shift nothing.
     repeat = torch.zeros_like(forbidden, dtype=torch.bool)
     repeat[:, 1:] = forbidden[:, 1:] == forbidden[:, :-1]
     forbidden = forbidden.masked_fill(repeat, size + forbidden.shape[1]).sort(dim=1).values
     allowed = size - (~repeat).sum(dim=1)
-    if int(allowed.min()) < 1:
+    fewest, most = (int(x) for x in allowed.aminmax())
+    if fewest < 1:
         raise ValueError(f"no negatives left: {size} samples, up to {forbidden.shape[1]} of them excluded")
+    if fewest == most:
+        rank = torch.randint(most, (len(index), n), device=index.device)
+    else:
+        rank = torch.rand(len(index), n, device=index.device, dtype=torch.float64)
+        rank = torch.minimum((rank * allowed[:, None]).long(), allowed[:, None] - 1)
     # The r-th allowed row is r + (number of forbidden rows f_j with f_j - j <= r).
     gaps = forbidden - torch.arange(forbidden.shape[1], device=index.device)
-    rank = (torch.rand(len(index), n, device=index.device, dtype=torch.float64) * allowed[:, None]).long()
-    rank = torch.minimum(rank, allowed[:, None] - 1)
     return rank + torch.searchsorted(gaps.contiguous(), rank, right=True)
 
 
@@ -114,7 +129,7 @@ def agreement_positives(
 ) -> Tensor:
     """The k samples that agree most with each sample (CMA eq. 6–7).
 
-    Exact; never the row itself. Memory is bounded by ``chunk`` × N similarities.
+    Exact; never the row itself. Memory is bounded by twice ``chunk`` × N similarities.
 
     Args:
         video: [N, D] unit rows of the video memory.
@@ -134,18 +149,37 @@ def agreement_positives(
         raise ValueError(f"{k} positives asked from {size} samples; need 0 < k < {size}")
     if kind not in ("agreement", "video", "audio", "either"):
         raise ValueError(f"unknown kind '{kind}'; known: agreement, video, audio, either")
+    combine = {"agreement": torch.minimum, "either": torch.maximum}.get(kind)
     out = torch.empty(size, k, dtype=torch.long, device=video.device)
+    # One buffer for all chunks, filled up to whole groups with what is never chosen.
+    width = -(-size // GROUP) * GROUP
+    score = torch.full((min(chunk, size), width), -torch.inf, dtype=video.dtype, device=video.device)
+    second = torch.empty_like(score[:, :size]) if combine else None
     for begin in range(0, size, chunk):
         rows = slice(begin, min(begin + chunk, size))
-        if kind == "audio":
-            score = audio[rows] @ audio.T
-        else:
-            score = video[rows] @ video.T
-            if kind == "agreement":
-                score = torch.minimum(score, audio[rows] @ audio.T)
-            elif kind == "either":
-                score = torch.maximum(score, audio[rows] @ audio.T)
-        here = torch.arange(rows.start, rows.stop, device=video.device)
-        score[here - begin, here] = -torch.inf
-        out[rows] = score.topk(k, dim=1).indices
+        here = score[: rows.stop - begin]
+        alike = here[:, :size]
+        first = audio if kind == "audio" else video
+        torch.mm(first[rows], first.T, out=alike)
+        if combine is not None and second is not None:
+            torch.mm(audio[rows], audio.T, out=second[: len(alike)])
+            combine(alike, second[: len(alike)], out=alike)
+        own = torch.arange(rows.start, rows.stop, device=video.device)
+        alike[own - begin, own] = -torch.inf
+        out[rows] = _largest(here, k)
     return out
+
+
+def _largest(score: Tensor, k: int) -> Tensor:
+    """Where the k largest of each row are, best first.
+
+    They lie in those k groups of neighbours that have the largest maxima: one pass for the maxima, and little to
+    sort after it.
+    """
+    groups = score.unflatten(1, (-1, GROUP))
+    if k >= groups.shape[1]:
+        return score.topk(k, dim=1).indices
+    best = groups.amax(dim=2).topk(k, dim=1, sorted=False).indices
+    within = groups.gather(1, best[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+    at = within.topk(k, dim=1).indices
+    return best.gather(1, at // GROUP) * GROUP + at % GROUP

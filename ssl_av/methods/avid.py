@@ -130,12 +130,17 @@ class AVID(Method):
 
     def nce(self, x: Tensor, positive: Tensor, noise: Tensor) -> Tensor:
         """Eq. 2 (and 8) on logits x·x̄/τ; memories [B, P, D] and [B, K, D]."""
+        data, negative = self.scores(x, positive), self.scores(x, noise)
+        return nce(data, negative, self.fixed_partition(negative))
+
+    def scores(self, x: Tensor, memory: Tensor) -> Tensor:
+        """x·x̄/τ, [B, D] with memories [B, K, D] → [B, K], in their precision."""
         with torch.autocast(x.device.type, enabled=False):
-            data, negative = (
-                torch.bmm(m, x.to(m.dtype).unsqueeze(2)).squeeze(2) / self.temperature
-                for m in (positive, noise)
+            # A row times a matrix: less than half the time of the matrix times a column.
+            return (
+                torch.bmm(x.to(memory.dtype).unsqueeze(1), memory.transpose(1, 2)).squeeze(1)
+                / self.temperature
             )
-            return nce(data, negative, self.fixed_partition(negative))
 
     def memories(self, rows: Tensor) -> Embeddings:
         """Both modalities' memory of the rows [B, K]: [B, K, D]."""
@@ -153,7 +158,8 @@ class AVID(Method):
         """Raises a `UserError` for as many negatives as samples: hardly a sample would be left out."""
         if self.negatives >= len(self.bank):
             raise UserError(
-                f"negatives={self.negatives} does not fit {len(self.bank)} training samples; lower --method.negatives"
+                f"negatives={self.negatives} does not fit {len(self.bank)} training samples; lower --method.negatives "
+                f"(bench: --methods.{self.name}.negatives)"
             )
 
     @torch.no_grad()

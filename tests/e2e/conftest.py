@@ -23,7 +23,7 @@ SMALL_FIT = [
 ]  # fmt: skip
 SMALL_BENCH = [
     *SMALL, "--inputs.size", "32", "--networks.video_args.width", "4", "--networks.audio_args.width", "4",
-    "--budget", "steps=2",
+    "--budget", "steps=2", "--methods.avid.negatives", "8",
 ]  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_pack_is_killed_goes_on_and_is_trained_from(command, cache, small_fit, t
     assert "holds a pack of other fps: None, now 8.0; give another folder" in said
 
     fit = ["fit", "--method", "avid", "--data", "pack", "--data.root", out, "--data.batch_size", 8,
-           *small_fit[small_fit.index("--evaluation.clips") :]]  # fmt: skip
+           "--method.negatives", 8, *small_fit[small_fit.index("--evaluation.clips") :]]  # fmt: skip
     code, _, said = command(*fit, "--data.decode_size", 80, "--out", tmp_path / "refused")
     assert code == 2
     assert "holds 64 pixels, view 'video' asks for --data.decode_size 80: ask for less, or pack again" in said
