@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
+from ssl_av.errors import UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
@@ -44,6 +45,12 @@ class Method(pl.LightningModule):
         self.inputs, self.networks, self.optim = inputs, networks, optim
         self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
         self.front_end = spectrogram(inputs.front_end)
+        shortest = self.front_end.shortest / self.front_end.sample_rate
+        if inputs.audio_seconds < shortest:
+            raise UserError(
+                f"inputs.audio_seconds {inputs.audio_seconds:g}: the front end '{inputs.front_end}' needs "
+                f"at least {shortest:.4f} s"
+            )
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}
