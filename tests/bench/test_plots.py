@@ -73,6 +73,11 @@ def test_loss_leaves_out_what_is_not_finite(record: Make) -> None:
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 4]
 
 
+def test_curves_of_a_mangled_record_are_left_out(record: Make) -> None:
+    for junk in ([1, 2], "x", {"a": 1}, [[1], [2, "x"], None]):
+        assert group_runs([record("avid", curves={"loss": junk})])[0].curve("loss") == []
+
+
 def test_probe_is_the_mean_over_seeds(record: Make) -> None:
     runs = [
         record("avid", s, curves={"probe_audio": [[0, 0.1 + s / 10], [100, 0.5 + s / 10]]}) for s in (0, 1)
