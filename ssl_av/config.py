@@ -99,6 +99,8 @@ class Evaluation:
         object.__setattr__(self, "protocols", tuple(self.protocols))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
+        if self.probes < 0:
+            raise UserError(f"evaluation.probes must not be negative, got {self.probes}")
 
 
 @dataclass(frozen=True)

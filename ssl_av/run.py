@@ -17,7 +17,8 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ssl_av.config import RunConfig
-from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.datamodule import AVDataModule, ClipDataset
+from ssl_av.data.flow import describe_flow
 from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
@@ -77,7 +78,6 @@ def execute(
         The record that was written.
     """
     started, begin = datetime.now(timezone.utc), time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     data = AVDataModule(usable, config.loading, config.seed)
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -91,11 +91,14 @@ def execute(
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
     torch.set_num_threads(config.loading.compute_threads)
-    config.save(out / "config.yaml")
-
     clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
     accounting = Accounting(clock)
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
+    ClipDataset(
+        data.train, method.views, config.loading
+    )  # refuses views that a pack or the flow cannot serve
+    out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
+    config.save(out / "config.yaml")
     if method.trains:
         # Not save_last: with nothing else to save, Lightning does not save that one either.
         checkpoint = ModelCheckpoint(
@@ -157,7 +160,9 @@ def execute(
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},
-        "data": describe(usable, config, skipped) | {"batch_size": data.batch_size},
+        "data": describe(usable, config, skipped)
+        | describe_flow(method.views, config.loading.flow, usable.root)
+        | {"batch_size": data.batch_size},
         "results": results,
         "collapse": collapse.measure(),
         "curves": {"loss": accounting.losses, **probe.curves},

@@ -49,6 +49,12 @@ class Method(pl.LightningModule):
         self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
         self.front_end = spectrogram(inputs.front_end)
         self.origin: dict[str, Any] = {}  # of weights that were imported
+        shortest = self.front_end.shortest / self.front_end.sample_rate
+        if inputs.audio_seconds < shortest:
+            raise UserError(
+                f"inputs.audio_seconds {inputs.audio_seconds:g}: the front end '{inputs.front_end}' needs "
+                f"at least {shortest:.4f} s"
+            )
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}
