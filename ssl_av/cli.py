@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from ssl_av import __version__
+from ssl_av import __version__, commands
 from ssl_av.errors import UserError, unknown
+from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation")
@@ -66,6 +68,13 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
     )
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
+    fit.add_argument(
+        "--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import"
+    )
+    fit.add_argument(
+        "--init-parts", metavar="NAME", choices=("all", "networks", "backbones"),
+        help="of them: all (default), networks (not the memory) or backbones",
+    )  # fmt: skip
     fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
     fit.add_argument(
         "--shrink", action="store_true", help="the recipe at toy size: two steps on synthav, in seconds"
@@ -114,6 +123,13 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         add_help=False,
     )
 
+    what = "read an official checkpoint"
+    imp = sub.add_parser("import", help=what, description=f"{what.capitalize()}: it becomes one of ours.")
+    interop.add_import_arguments(imp)
+    what = "write backbones for use elsewhere"
+    exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
+    interop.add_export_arguments(exp)
+
     report = sub.add_parser(
         "report", help="write a suite's report again", description="Write a suite's report again."
     )
@@ -123,13 +139,22 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
     lst.add_argument("what", metavar="KIND", choices=kinds, help=", ".join(kinds))
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
-    return top, {"fit": fit, "bench": bench, "eval": ev, "report": report, "list": lst}
+    return top, {
+        "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report, "list": lst,
+    }  # fmt: skip
+
+
+#: commands without dotted options
+PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "import": interop.run_import,
+    "export": interop.run_export,
+    "report": lambda args: commands.report(args.folder),
+    "list": lambda args: commands.list_names(args.what, args.method),
+}
 
 
 def run(argv: Sequence[str]) -> int:
     """Runs a command line; returns the exit code. Raises `UserError` for the user's mistakes."""
-    from ssl_av import commands
-
     if argv and argv[0] == "data":
         from ssl_av.data.tools import run_tool
 
@@ -140,18 +165,14 @@ def run(argv: Sequence[str]) -> int:
         return 0
     args, rest = top.parse_known_args(list(argv))
     parser = parsers[args.command]
-    if args.command in ("report", "list"):
+    if args.command in PLAIN:
         if rest:
             raise (
                 unknown("option", rest[0], parser.options())
                 if rest[0].startswith("-")
                 else UserError(f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)")
             )
-        return (
-            commands.list_names(args.what, args.method)
-            if args.command == "list"
-            else commands.report(args.folder)
-        )
+        return PLAIN[args.command](args)
     groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
     from ssl_av.options import parse_dotted
 

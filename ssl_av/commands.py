@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_av.checks import check_folder, check_groups, check_resume, check_seeds, check_trainer
 from ssl_av.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def report(folder: str) -> int:
 
     if not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
+    check_folder("report", Path(folder))
     print(f"report: {write_report(Path(folder))}")
     return 0
 
@@ -85,11 +87,13 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     if args.budget:
         overrides["budget"] = args.budget
     if args.seeds:
-        overrides["seeds"] = _whole_numbers("--seeds", args.seeds)
+        overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
     if args.wandb:
         overrides["wandb"] = args.wandb
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
+    check_folder("--out", out)
+    check_trainer(suite.trainer)
     from rich.console import Console
 
     from ssl_av.bench.run_suite import run_suite
@@ -135,6 +139,7 @@ def _fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None)
     for key in file:
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
+    check_groups(args.config, file, ("method", "data", "evaluation", "trainer"))
     given = merge({k: v for k, v in file.items() if k in ("method", "data", "trainer", "evaluation")}, dotted)
     method = args.method or given.get("method", {}).get("name") or (recipe and recipe.method["name"])
     if not method:
@@ -169,10 +174,21 @@ def _fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None)
         )
     name = args.data or data.pop("name", None)
     suite = resolve_suite(args.suite or "tiny", name, data, overrides, base)
-    seed = args.seed if args.seed is not None else int(file.get("seed", 0))
+    seed = check_seeds("--seed", [args.seed if args.seed is not None else file.get("seed", 0)])[0]
     config = suite.run_config(method, seed)
     if recipe is not None:
         config = dataclasses.replace(config, suite="", recipe=recipe.name)
+    if args.init:
+        if not Path(args.init).exists():
+            raise UserError(f"--init {args.init}: no such file")
+        init = {"file": str(Path(args.init).resolve()), "parts": args.init_parts or "all"}
+        config = dataclasses.replace(config, init=init)
+    elif args.init_parts:
+        raise UserError("--init-parts says what of --init FILE is taken; give that too")
+    trainer = {
+        k: v for k, v in config.trainer.items() if k not in ("max_steps", "max_epochs") or v is not None
+    }
+    config = dataclasses.replace(config, trainer=trainer)  # null: no limit but the budget's
     limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
     if limits:  # the trainer's own words for a budget win over the suite's
         name, value = next(iter(limits.items()))
@@ -186,11 +202,12 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    last = out / "checkpoints" / "last.ckpt"
-    if resume and not last.is_file():
-        raise UserError(f"--resume: there is no {last}; leave --resume out to begin")
+    if resume:
+        check_resume(out, config)
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
+    check_folder("--out", out)
+    check_trainer(config.trainer)
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import RichProgressBar
     from rich.console import Console
@@ -205,6 +222,9 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
 
     def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
+        if what.startswith("init:"):
+            console.print(what, highlight=False, markup=False, soft_wrap=True)
+            return
         if what == "training" and not bar and total and (done == total or done % max(total // 10, 1) == 0):
             values = " ".join(f"{k} {v:.4g}" for k, v in numbers.items())
             console.print(f"step {done}/{total} {values}", highlight=False)
@@ -227,6 +247,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.data.datasets import dataset_class
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.evaluation.features import Towers
+    from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols
     from ssl_av.options import check
     from ssl_av.quiet import quiet
@@ -246,15 +267,19 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     settings = merge(
         dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
     )
-    if args.protocols:
+    if args.protocols is not None:
         settings["protocols"] = _split(args.protocols)
+    if not settings["protocols"]:
+        raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
     config = dataclasses.replace(
         config,
         data=data,
         evaluation=Evaluation(**settings),
-        seed=config.seed if args.seed is None else args.seed,
+        seed=check_seeds("--seed", [config.seed if args.seed is None else args.seed])[0],
     )
+    out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
+    check_folder("--out", out)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
     towers = Towers(method, have)
@@ -265,12 +290,12 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         )
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
     usable = restrict(manifest, towers.modalities, config.data["name"])
-    results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, None)
+    with Evaluating(console) as said:
+        results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, said)
     record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(usable, config, skipped), "results": results,
     }  # fmt: skip
-    out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
     out.mkdir(parents=True, exist_ok=True)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
@@ -311,7 +336,7 @@ def resolve_suite(
     """A suite, or ``base`` in its place, with what the command line changes, every name and type checked."""
     import pytorch_lightning as pl
 
-    from ssl_av.bench.suite import suite_from
+    from ssl_av.bench.suite import GROUPS, suite_from
     from ssl_av.config import Evaluation, load_yaml, merge
     from ssl_av.evaluation.protocols import check_protocols
     from ssl_av.methods import method_class
@@ -321,6 +346,7 @@ def resolve_suite(
     where = "recipe" if base is not None else str(config_file("suites", name))
     if base is None:
         base = load_yaml(Path(where))
+        check_groups(where, base, GROUPS)
     checked = dict(overrides)
     for group, target in (
         ("evaluation", Evaluation),

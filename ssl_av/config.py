@@ -99,6 +99,8 @@ class Evaluation:
         object.__setattr__(self, "protocols", tuple(self.protocols))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
+        if self.probes < 0:
+            raise UserError(f"evaluation.probes must not be negative, got {self.probes}")
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ class RunConfig:
         seed: of everything random.
         wandb: ``off``, ``offline`` or ``online``.
         suite: the suite that the run belongs to, or the one its defaults came from.
+        init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
     """
 
@@ -125,6 +128,7 @@ class RunConfig:
     seed: int = 0
     wandb: str = "off"
     suite: str = ""
+    init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -73,8 +74,11 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
     """
     from jsonargparse import ArgumentError, ArgumentParser
 
+    if not isinstance(values, Mapping):
+        raise UserError(f"--{group} is a group of settings: write --{group}.NAME VALUE, not '{values}'")
     parameters = inspect.signature(target).parameters
     check_names(group, parameters, values, skip)
+    values = {name: _listed(target, name, value) for name, value in values.items()}
     if not values:
         return {}
     parser = ArgumentParser(exit_on_error=False)
@@ -84,7 +88,7 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
         parsed = parser.parse_object({"it": dict(values)}).as_dict()["it"]
     except (ArgumentError, TypeError, ValueError, KeyError) as e:
         _check_choices(group, target, values)
-        raise UserError(f"--{group}.*: {_one_line(e)}") from None
+        raise UserError(_reason(group, values, str(e))) from None
     return {k: _only_given(parsed[k], v) for k, v in values.items()}
 
 
@@ -105,9 +109,16 @@ def check_names(
         if name not in known:
             raise unknown("option", f"--{group}.{name}", [f"--{group}.{n}" for n in known])
         default = parameters[name].default
-        if dataclasses.is_dataclass(default) and isinstance(value, Mapping):
-            inner = inspect.signature(type(default)).parameters
+        if not dataclasses.is_dataclass(default):
+            continue
+        inner = inspect.signature(type(default)).parameters
+        if isinstance(value, Mapping):
             check_names(f"{group}.{name}", inner, value)
+        elif not isinstance(value, type(default)):
+            first = next(iter(inner))
+            raise UserError(
+                f"--{group}.{name} is a group of settings: write --{group}.{name}.{first} VALUE, not '{value}'"
+            )
 
 
 def _check_choices(group: str, target: Any, values: Mapping[str, Any]) -> None:
@@ -128,11 +139,34 @@ def _only_given(parsed: Any, given: Any) -> Any:
     return parsed
 
 
-def _one_line(e: BaseException) -> str:
-    lines = [
-        line.strip() for line in str(e).replace('"it.', '"').replace("'it.", "'").splitlines() if line.strip()
-    ]
-    return " ".join(lines)[:400]
+def _listed(target: Any, name: str, value: Any) -> Any:
+    """``a,b`` for an argument that takes several words: what a command line's user writes."""
+    if not isinstance(value, str):
+        return value
+    try:
+        hint = get_type_hints(target.__init__).get(name)
+    except NameError:
+        return value
+    if get_origin(hint) is tuple and get_args(hint) == (str, ...):
+        return [word.strip() for word in value.split(",") if word.strip()]
+    return value
+
+
+def _reason(group: str, values: Mapping[str, Any], said: str) -> str:
+    """What jsonargparse says about a value, in one line that names the option as the user wrote it."""
+    said = " ".join(said.split())
+    found = re.match(r'(?:Validation failed: )?Parser key "(?:it\.)?([^"]*)":? (.*)', said)
+    if not found:
+        return f"--{group}.*: {said.replace('it.', f'--{group}.')[:300]}"
+    path, why = found.groups()
+    given: Any = values
+    for key in path.split("."):
+        given = given.get(key) if isinstance(given, Mapping) else None
+    union = re.search(r"Union subtypes Subtypes: (.*?) Errors:", why)
+    why = union[1] if union else why.removeprefix("Expected a ").partition(". Got value")[0]
+    why = re.sub(r"<class '([\w.]+)'>", r"\1", why).replace("typing.", "").replace("Literal", "one of ")
+    known = "" if why.startswith("Not of type") else "expected "
+    return f"--{group}.{path} {given}: {known}{why[:240]}"
 
 
 def config_file(kind: str, name: str) -> Path:

@@ -17,16 +17,20 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
 from ssl_av.config import RunConfig
-from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.datamodule import AVDataModule, ClipDataset
+from ssl_av.data.flow import describe_flow
 from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import restrict, summary
+from ssl_av.data.probing import MISSING
 from ssl_av.data.views import modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
 from ssl_av.evaluation.features import Features, Progress, Towers, extract
 from ssl_av.evaluation.protocols import PROTOCOLS, NotApplicableError
+from ssl_av.interop.start import describe as describe_init
+from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 
@@ -79,18 +83,27 @@ def execute(
         The record that was written.
     """
     started, begin = datetime.now(timezone.utc), time.perf_counter()
-    out.mkdir(parents=True, exist_ok=True)
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     data = AVDataModule(usable, config.loading, config.seed)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     method = build_method(config, usable)  # a memory bank has one row for each sample that is used
+    last = out / "checkpoints" / "last.ckpt"
+    path = str(last) if resume and last.is_file() else None
+    init: Record | None = dict(config.init) or None
+    if init and not path:
+        init = initialise(method, init["file"], init["parts"])
+        if report:
+            report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
     torch.set_num_threads(config.loading.compute_threads)
-    config.save(out / "config.yaml")
-
     clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
     accounting = Accounting(clock)
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
+    ClipDataset(
+        data.train, method.views, config.loading
+    )  # refuses views that a pack or the flow cannot serve
+    out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
+    config.save(out / "config.yaml")
     if method.trains:
         # Not save_last: with nothing else to save, Lightning does not save that one either.
         checkpoint = ModelCheckpoint(
@@ -108,8 +121,6 @@ def execute(
         trainer = pl.Trainer(
             callbacks=[accounting, collapse, probe, checkpoint, *extra], profiler=clock, **settings
         )
-        last = out / "checkpoints" / "last.ckpt"
-        path = str(last) if resume and last.is_file() else None
         trainer.fit(method, datamodule=data, ckpt_path=path, weights_only=True if path else None)
         trainer.save_checkpoint(last)
         steps = trainer.global_step
@@ -155,12 +166,15 @@ def execute(
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},
-        "data": describe(usable, config, skipped) | {"batch_size": data.batch_size},
+        "data": describe(usable, config, skipped)
+        | describe_flow(method.views, config.loading.flow, usable.root)
+        | {"batch_size": data.batch_size},
         "results": results,
         "collapse": collapse.measure(),
         "curves": {"loss": accounting.losses, **probe.curves},
         "settings": method.settings,
         "learning_rates": method.rates,
+        "init": init,
         "evaluation": {"clips": config.evaluation.clips},
         **environment(),
         "started": started.isoformat(timespec="seconds"),
@@ -197,9 +211,11 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
-    lost = [asdict(s) for s in manifest.skipped] + [
-        {"path": p, "reason": r} for p, r in sorted(skipped.items())
-    ]
+    here = summary(manifest)
+    # Only so many are named: those that are there and cannot be used come before those that are gone.
+    lost = [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
+    for is_missing in (False, True):
+        lost += [asdict(s) for s in manifest.skipped.where(MISSING, is_missing)[:NAMED]]
     return {
         "name": config.data["name"],
         "hash": manifest.hash,
@@ -208,9 +224,9 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "chance": 1 / classes if classes else None,
         "reader": config.loading.reader,
         **describe_pack(manifest.root),
-        "listed": summary(manifest)["listed"],
-        "missing": summary(manifest)["missing"],
-        "skipped_total": len(lost),
+        "listed": here["listed"],
+        "missing": here["missing"],
+        "skipped_total": len(skipped) + len(manifest.skipped),
         "skipped": lost[:NAMED],
     }
 

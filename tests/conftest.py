@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from faults import Faults, plant
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
@@ -15,3 +16,9 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip("the real media (../shared/data) are not beside this checkout")
     return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    """A folder of videos with every fault that the doctor knows; to be read only."""
+    return plant(tmp_path_factory.mktemp("faults") / "videos")

@@ -64,7 +64,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(UserError, match="can be read safely"):
         load_method(tmp_path / "text.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(UserError, match="not one of ssl-av's"):
+    with pytest.raises(UserError, match="not a checkpoint of ssl-av"):
         load_method(tmp_path / "other.ckpt")
 
 

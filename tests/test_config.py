@@ -49,7 +49,7 @@ def test_dotted_options_are_yaml():
 def test_types_are_checked_and_only_what_was_given_comes_back():
     assert check("data", Loading, {"batch_size": 8}) == {"batch_size": 8}
     assert check("data", Loading, {}) == {}
-    with pytest.raises(UserError, match=r"--data\.\*"):
+    with pytest.raises(UserError, match=r"--data\.batch_size many: expected int"):
         check("data", Loading, {"batch_size": "many"})
 
 

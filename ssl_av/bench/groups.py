@@ -100,7 +100,8 @@ class Group:
         for run in self.runs:
             curves = run.get("curves")
             raw = curves.get(name) if isinstance(curves, Mapping) else None
-            points = [pair for pair in raw or () if len(pair) == 2 and all(map(_finite, pair))]
+            pairs = [p for p in (raw if isinstance(raw, list) else ()) if isinstance(p, list | tuple)]
+            points = [pair for pair in pairs if len(pair) == 2 and all(map(_finite, pair))]
             if points:
                 lines.append(([float(x) for x, _ in points], [float(y) for _, y in points]))
         return lines

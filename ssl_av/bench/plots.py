@@ -13,8 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.columns import main_columns
 from ssl_av.bench.groups import Group, Number
-from ssl_av.bench.style import LIGHT, Style, colours, markers, new_figure, titled
+from ssl_av.bench.style import colours, markers, new_figure, titled
 from ssl_av.bench.tables import formatted
+from ssl_av.style import LIGHT, Style
 
 SIDES = ("video", "audio")
 

@@ -15,8 +15,9 @@ from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.markdown import to_markdown
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
-from ssl_av.bench.style import Style, colours, png
+from ssl_av.bench.style import colours, png
 from ssl_av.errors import UserError
+from ssl_av.style import Style
 
 LOOKS = {
     "wide": Style(),

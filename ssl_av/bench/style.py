@@ -1,4 +1,4 @@
-"""How figures look: the palette, light and dark paper, wide and narrow, and PNG bytes.
+"""How figures of a report look: the colour of each method, panels, and PNG bytes.
 
 Matplotlib is used through its objects only (`Figure`, the Agg canvas): no pyplot, no rcParams, nothing
 that a notebook which imports this would find changed.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,59 +15,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-OKABE_ITO = {
-    "blue": "#0072B2",
-    "vermillion": "#D55E00",
-    "green": "#009E73",
-    "orange": "#E69F00",
-    "purple": "#CC79A7",
-    "sky": "#56B4E9",
-    "yellow": "#F0E442",
-}
-"""The palette of Okabe and Ito (2008), told apart with any common colour blindness."""
+from ssl_av.style import LIGHT, OKABE_ITO, Style
 
 HOME = {"brave": "blue", "stica": "vermillion", "crisscross": "green", "avid": "orange", "cma": "purple"}
 """The colour of a paper is the same in every report."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Curves differ in marker too, so that colour is never alone in saying which is which."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """One look of a figure.
-
-    Attributes:
-        dark: for a dark page.
-        narrow: for a phone: panels below each other.
-    """
-
-    dark: bool = False
-    narrow: bool = False
-
-    @property
-    def paper(self) -> str:
-        return "#191c22" if self.dark else "#ffffff"
-
-    @property
-    def ink(self) -> str:
-        return "#e8e6e1" if self.dark else "#1d2129"
-
-    @property
-    def muted(self) -> str:
-        return "#a3a8b3" if self.dark else "#5c6370"
-
-    @property
-    def line(self) -> str:
-        return "#343943" if self.dark else "#e3e5e9"
-
-    @property
-    def width(self) -> float:
-        """Inches."""
-        return 4.4 if self.narrow else 10.4
-
-
-LIGHT = Style()
 
 
 def colours(methods: Iterable[str], style: Style = LIGHT) -> dict[str, str]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import yaml
 
+from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
-from ssl_av.options import config_file
+from ssl_av.options import check, config_file
 
+GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
         "trainer", "wandb")  # fmt: skip
 
@@ -103,16 +105,22 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
     for key in ("name", "data", "budget"):
         if key not in values:
             raise UserError(f"{where}: a suite needs '{key}'")
+    check_groups(where, values, GROUPS)
     known = dict(values)
     budget = known["budget"]
-    try:
-        known["budget"] = Budget.parse(budget) if isinstance(budget, str) else Budget(**budget)
-        known["evaluation"] = Evaluation(**known.get("evaluation", {}))
-    except TypeError as e:
-        raise UserError(f"{where}: {e}") from None
+    if not isinstance(budget, (str, Mapping)):
+        raise UserError(f"{where}: budget is UNIT=NUMBER or {{unit: number}}, got {budget!r}")
+    if isinstance(budget, str):
+        known["budget"] = Budget.parse(budget)
+    else:
+        known["budget"] = Budget(**check("budget", Budget, budget))
+    known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
     for key in ("references", "seeds"):
         if key in known:
+            if not isinstance(known[key], (list, tuple)):
+                raise UserError(f"{where}: {key} is a list, got {known[key]!r}")
             known[key] = tuple(known[key])
+    check_seeds("seeds", known.get("seeds", (0,)))
     return Suite(**known)
 
 
@@ -135,7 +143,10 @@ class SuiteFolder:
         if root.is_file():
             raise UserError(f"--out {root}: is a file; give a folder")
         if about.is_file():
-            old = json.loads(about.read_text(encoding="utf-8"))
+            try:
+                old = json.loads(about.read_text(encoding="utf-8"))
+            except ValueError as e:
+                raise UserError(f"{about}: is not JSON ({e}); mend it, or give another --out") from None
             self._compare(old.get("identity", {}), identity)
             methods = list(dict.fromkeys([*old.get("methods", []), *methods]))
         elif root.is_dir() and any(root.iterdir()):
@@ -150,14 +161,11 @@ class SuiteFolder:
         part.replace(about)
 
     def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        differences = [
-            f"{key} ({_short(old.get(key))} there, {_short(new.get(key))} here)"
-            for key in new
-            if old.get(key) != new.get(key)
-        ]
-        if differences:
+        found = list(differences({key: old.get(key) for key in new}, new))
+        if found:
+            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
             raise UserError(
-                f"--out {self.root}: belongs to another suite, which differs in {'; '.join(differences)}; "
+                f"--out {self.root}: belongs to another suite, which differs in {'; '.join(found[:5])}{more}; "
                 "give another --out"
             )
 
@@ -181,7 +189,10 @@ class SuiteFolder:
         folder = self.run_folder(config)
         if not (folder / "checkpoints" / "last.ckpt").is_file() or (folder / "record.json").is_file():
             return False
-        return self._same(load_yaml(folder / "config.yaml"), config)
+        try:
+            return self._same(load_yaml(folder / "config.yaml"), config)
+        except UserError:  # without it nobody knows whose checkpoint this is: the run begins again
+            return False
 
     @staticmethod
     def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
@@ -191,8 +202,3 @@ class SuiteFolder:
         return {k: v for k, v in old.items() if k not in ignore} == {
             k: v for k, v in new.items() if k not in ignore
         }
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -29,8 +29,11 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> RichTable:
         caption=Text("\n".join(notes), style="dim") if notes else None,
         caption_justify="left",
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
-    shown.add_column("Method")
+    # A name may wrap between its words; it is never cut.
+    words = [word for row in table.rows for word in row.name.split()]
+    shown.add_column("Method", min_width=max(map(len, words), default=0))
     for column in table.columns:
         shown.add_column(column.name.replace(" ", "\n", 1), justify="right", no_wrap=True)
     for row, following in zip(table.rows, [*table.rows[1:], None], strict=True):

@@ -21,8 +21,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ssl_av.cache import cache_dir
+from ssl_av.data.datasets._files import relative_path
 from ssl_av.data.media import MediaError, VideoRequest
-from ssl_av.data.probing import relative_path
 from ssl_av.data.views import FlowView, Views
 from ssl_av.errors import UserError
 
@@ -39,6 +39,8 @@ SLACK = 1e-3
 
 HINT = "make it once with `ssl-av data flow NAME --root DIR`"
 KEY = b"ssl_av_flow"
+DESCRIBED = ("fps", "size", "clip", "version")
+"""What a run's record says about its flow."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,22 @@ class FlowStore:
         flat = np.frombuffer(rows.buffers()[1], np.uint8, count=len(chosen) * info.height * info.width * 2)
         fields: Fields = flat.reshape(len(chosen), info.height, info.width, 2)
         return fields if request.size in (None, fields.shape[1:3]) else _squash(fields, request.size)
+
+
+def describe_flow(views: Views, folder: str | None, root: Path) -> dict[str, Any]:
+    """The optical flow that a run reads, for its record: where it is and how it was made; nothing without flow."""
+    store = FlowStore.serving(views, folder, root)
+    if store is None:
+        return {}
+    made: dict[str, Any] = {"folder": str(store.folder)}
+    for file in store.folder.rglob("*.arrow"):  # all are made with the same settings: the first is enough
+        try:
+            with open_flow(file) as (info, _):
+                made |= {k: getattr(info, k) for k in DESCRIBED}
+        except MediaError:
+            continue
+        break
+    return {"flow": made}
 
 
 def read_views(

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from ssl_av.data.datasets._files import outside, relative_path
 from ssl_av.data.media import Reader
-from ssl_av.data.probing import fingerprint, probe_files, relative_path
+from ssl_av.data.probing import fingerprint, probe_files, temporary
 from ssl_av.data.rows import Row, Sample, Skip
+from ssl_av.data.skips import Skips
 from ssl_av.data.splits import SPLITS, assign_splits
 from ssl_av.errors import UserError, unknown
 
@@ -37,15 +39,26 @@ SCHEMA = pa.schema(
         ("labels", pa.list_(pa.int32())),
         ("fps", pa.float64()),
         ("audio_duration", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("codec", pa.string()),
+        ("audio_codec", pa.string()),
+        ("audio_rate", pa.int32()),
+        ("silent", pa.bool_()),
     ]
 )
-"""``path`` is relative to the root where it lies below it; ``label`` is -1 where there is none or ``labels`` holds
-several; times in seconds; ``fps`` is 0 without video; ``audio_duration`` is where the sound of the file ends."""
+"""``path`` is relative to the root; ``label`` is -1 where there is none or ``labels`` holds several; times in seconds;
+the rest is what `MediaInfo` says of the file, where ``start`` and ``duration`` may be those of a piece of it. What
+cannot be read has no row: it is under `Manifest.skipped` with the reason."""
 
 _OF_SAMPLE = ("path", "label", "labels", "start", "duration", "has_video", "has_audio", "aspect")
 
+OUTSIDE = "lies outside the data set's root"
+"""Why a row is left out whose path leads elsewhere."""
+
 KEY = b"ssl_av"
-"""Where the rest of a manifest stands in the Arrow file's metadata."""
+SKIPPED = b"ssl_av.skipped"
+"""Where the rest of a manifest, and what it leaves out, stand in the Arrow file's metadata."""
 
 
 class Manifest:
@@ -71,7 +84,7 @@ class Manifest:
     ) -> None:
         self.root = Path(root)
         self.classes = tuple(classes)
-        self.skipped = tuple(skipped)
+        self.skipped = Skips(skipped)
         self._table = table
         self._rows = np.arange(table.num_rows) if rows is None else rows
         self._file = file
@@ -148,11 +161,9 @@ class Manifest:
         no_video = ~self._values("has_video") & video
         no_audio = ~self._values("has_audio") & audio
         paths = self._values("path")
-        lost = [
-            Skip(paths[i], "no video stream" if no_video[i] else "no audio stream")
-            for i in np.flatnonzero(no_video | no_audio)
-        ]
-        return self._view(self._rows[~(no_video | no_audio)], (*self.skipped, *lost))
+        lost = no_video | no_audio
+        reasons = np.where(no_video, "no video stream", "no audio stream")[lost]
+        return self._view(self._rows[~lost], self.skipped.extended(paths[lost].tolist(), reasons.tolist()))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the samples that are seen to an Arrow file, whole or not at all."""
@@ -161,10 +172,9 @@ class Manifest:
         rest = {
             "root": str(self.root),
             "classes": self.classes,
-            "skipped": [asdict(skip) for skip in self.skipped],
         }
         table = self._table.take(pa.array(self._rows)).combine_chunks()
-        table = table.replace_schema_metadata({KEY: json.dumps(rest)})
+        table = table.replace_schema_metadata({KEY: json.dumps(rest), SKIPPED: self.skipped.to_bytes()})
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with pa.ipc.new_file(str(part), table.schema) as writer:
@@ -185,9 +195,15 @@ class Manifest:
             raise UserError(f"the manifest '{file}' is not there")
         try:
             table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
-            rest = json.loads(table.schema.metadata[KEY])
-            skipped = [Skip(**skip) for skip in rest["skipped"]]
-            return cls(table.select(SCHEMA.names), Path(rest["root"]), rest["classes"], skipped, file=file)
+            metadata = table.schema.metadata or {}
+            rest = json.loads(metadata[KEY])
+            if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
+                raise UserError(
+                    f"the manifest '{file}' was made by an older ssl-av (it has no {', '.join(lacking)}); make it again"
+                )
+            skipped = Skips.from_bytes(metadata[SKIPPED])
+            table = table.select(SCHEMA.names).replace_schema_metadata()
+            return cls(table, Path(rest["root"]), rest["classes"], skipped, file=file)
         except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as e:
             raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
 
@@ -203,24 +219,29 @@ def build_manifest(
     classes: Sequence[str],
     root: Path,
     reader: Reader,
-    workers: int = 1,
+    workers: int = 0,
     cache: Path | None = None,
     progress: bool = False,
+    limit: float = 60.0,
+    again: bool = False,
 ) -> Manifest:
     """Probes the files of a dataset and makes its manifest.
 
-    Probing opens a file and decodes its first frame and first sound. A file that fails later is found when it is
-    read.
+    Probing opens a file and decodes its first frame, and its sound until that is heard. A file that fails later is
+    found when it is read. A path that leads out of the root is left out; a link in it may lead anywhere, for that is
+    made by whoever owns the disk, not by a list from elsewhere.
 
     Args:
         rows: what the dataset lists.
         classes: names of the classes.
         root: the folder that the rows' paths are relative to.
         reader: the backend that probes.
-        workers: files probed at a time, in threads.
+        workers: processes that probe; 0: this one, without limits, see `probe_files`.
         cache: a folder; the manifest is kept there and taken from there while the rows and the files' sizes and
             dates are the same.
         progress: whether to show a bar.
+        limit: seconds that one file may take in another process.
+        again: whether files are tried again for which the manifest in the cache says that they were given up.
     """
     root = Path(os.path.abspath(root))
     paths = [relative_path(row.path, root) for row in rows]
@@ -230,15 +251,18 @@ def build_manifest(
         kept = cache / f"{key}.arrow"
     if kept is not None and kept.is_file():
         try:
-            return Manifest.load(kept)
+            found = Manifest.load(kept)
+            if not (again and any(map(temporary, found.skipped.reasons()))):
+                return found
         except UserError:  # something else wrote it: it is replaced below
             pass
-    infos = probe_files(paths, root, reader, workers, progress, journal=cache and cache / "probed")
+    inside = [path for path in paths if not outside(path)]
+    infos = probe_files(inside, root, reader, workers, progress, cache and cache / "probed", limit)
     splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
     skipped: dict[Skip, None] = {}  # in order, each once
     for row, path, split in zip(rows, paths, splits, strict=True):
-        info = infos[path]
+        info = infos.get(path, OUTSIDE)
         if isinstance(info, str):
             skipped[Skip(path, info)] = None
             continue
@@ -247,21 +271,10 @@ def build_manifest(
             reason = f"nothing from {row.start:.2f} s to {end:.2f} s (the file has {info.duration:.2f} s)"
             skipped[Skip(path, reason)] = None
             continue
-        cells = (
-            path,
-            row.label,
-            split,
-            row.start,
-            end - row.start,
-            info.has_video,
-            info.has_audio,
-            info.aspect,
-            list(row.labels),
-            info.fps,
-            info.audio_duration,
-        )
-        for name, cell in zip(SCHEMA.names, cells, strict=True):
-            columns[name].append(cell)
+        cells = {"path": path, "label": row.label, "labels": list(row.labels), "split": split}
+        cells |= {"start": row.start, "duration": end - row.start}
+        for name, column in columns.items():
+            column.append(cells[name] if name in cells else getattr(info, name))
     manifest = Manifest(pa.table(columns, schema=SCHEMA), root, classes, tuple(skipped))
     if kept is None:
         return manifest

@@ -16,14 +16,17 @@ from ssl_av.data.splits import SPLITS
 from ssl_av.errors import UserError
 
 
-def prepare_manifest(name: str, args: dict[str, Any], loading: Loading, progress: bool = True) -> Manifest:
+def prepare_manifest(
+    name: str, args: dict[str, Any], loading: Loading, progress: bool = True, again: bool = False
+) -> Manifest:
     """The manifest of a data set, built on first use and cached.
 
     Args:
         name: of the data set.
         args: its arguments, e.g. ``{"root": "videos"}``.
-        loading: the reader that probes, and with how many workers.
+        loading: the reader that probes, with how many workers, and how long one file may take.
         progress: show a progress bar.
+        again: try files again that were given up for their time or because the process that opened them died.
 
     Raises:
         UserError: for an unknown data set, a wrong argument, or if nothing can be read.
@@ -40,6 +43,8 @@ def prepare_manifest(name: str, args: dict[str, Any], loading: Loading, progress
         workers=max(loading.workers, 1),
         cache=cache_dir() / "manifests",
         progress=progress,
+        limit=loading.timeout,
+        again=again,
     )
     if len(manifest) == 0:
         first = "; ".join(f"{s.path}: {s.reason}" for s in manifest.skipped[:3])
@@ -63,14 +68,17 @@ def restrict(manifest: Manifest, modalities: Collection[str], where: str) -> Man
 
 def summary(manifest: Manifest) -> dict[str, int]:
     """What is here of what was listed, in numbers, in the order to read them."""
-    missing = sum(skip.reason == MISSING for skip in manifest.skipped)
-    rows = manifest.columns("split", "has_video", "has_audio")
+    missing = manifest.skipped.reasons()[MISSING]
+    rows = manifest.columns("split", "has_video", "has_audio", "silent")
+    listed = len(manifest) + len(manifest.skipped)
     return {
-        "listed": len(manifest) + len(manifest.skipped),
+        "listed": listed,
         "missing": missing,
+        "here": listed - missing,
         "unreadable": len(manifest.skipped) - missing,
         "readable": len(manifest),
         "without sound": int((~rows["has_audio"]).sum()),
+        "silent": int(rows["silent"].sum()),
         "without picture": int((~rows["has_video"]).sum()),
         **{f"in {name}": int((rows["split"] == name).sum()) for name in SPLITS},
     }

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from ssl_av.data.media import MediaError, MediaInfo, Reader
+from ssl_av.data.media import MediaError, MediaInfo, Reader, create_reader
+from ssl_av.data.processes import TEMPORARY, Failed, in_processes
 
-VERSION = 2
+VERSION = 3
 """Part of a cached manifest's name: raise it whenever the same files would give another manifest."""
 
 
@@ -22,65 +22,90 @@ MISSING = "no such file"
 """What a reader says of a listed file that is not on the disk."""
 
 
-def relative_path(path: str, root: Path) -> str:
-    """The path from the root, or the absolute one where it is not below it; always with ``/``."""
-    full = Path(os.path.normpath(os.path.join(root, path)))
-    return (full.relative_to(root) if full.is_relative_to(root) else full).as_posix()
+@dataclass(frozen=True)
+class Probe:
+    """Opens files with a reader; can be sent to another process.
+
+    Attributes:
+        root: what the paths are relative to.
+        reader: a reader, or its name.
+    """
+
+    root: Path
+    reader: Reader | str
+
+    def __call__(self, path: str) -> MediaInfo | Failed:
+        """What a file holds, or why it cannot be read."""
+        reader = _reader(self.reader) if isinstance(self.reader, str) else self.reader
+        try:
+            return reader.probe(os.path.join(self.root, path))
+        except MediaError as e:
+            return Failed(str(e))
+
+
+_reader = cache(create_reader)
 
 
 def probe_files(
     paths: Iterable[str],
     root: Path,
     reader: Reader,
-    workers: int = 1,
+    workers: int = 0,
     progress: bool = False,
     journal: Path | None = None,
+    limit: float = 60.0,
 ) -> dict[str, MediaInfo | str]:
     """What each file holds, or why it cannot be read.
 
     Args:
         paths: relative to ``root``; each different one is opened once.
         root: a folder.
-        reader: the backend.
-        workers: threads; opening files is mostly waiting for them.
+        reader: the backend; for processes it is made anew by its name.
+        workers: processes, so that a file that its decoder does not come back from or dies of is left out like any
+            other; 0 opens the files in this process, without limits.
         progress: whether to show a bar with the time left.
         journal: a folder where each answer is written down as it comes, so that an interrupted run, killed even,
             goes on where it stopped, and a longer list opens only what is new. A file that has changed since (size
-            or date) is opened again.
+            or date) is opened again, and so is one that was given up for its time or for the death of its process.
+        limit: seconds that one file may take.
     """
     names = list(dict.fromkeys(paths))
     kept = Journal(journal, root, reader.name) if journal is not None else None
     known = kept.read(names) if kept else {}
     rest = [name for name in names if name not in known]
+    answers: dict[str, MediaInfo | str] = {**dict.fromkeys(rest, MISSING), **known}
+    here = rest
+    found: Iterable[tuple[str, MediaInfo | Failed]]
+    if workers:  # half a list may be gone: that is not worth asking another process
+        here = [name for name in rest if os.path.lexists(os.path.join(root, name))]
+        found = in_processes(Probe(root, reader.name), here, workers, limit)
+    else:
+        found = _one_by_one(Probe(root, reader), here)
+    states = {name: _state(os.path.join(root, name)) for name in here} if kept else {}
+    if progress and here:
+        from rich.console import Console
+        from rich.progress import track
 
-    def probe(path: str) -> MediaInfo | str:
-        full = os.path.join(root, path)
-        state = _state(full)
-        try:
-            found: MediaInfo | str = reader.probe(full)
-        except MediaError as e:
-            found = str(e)
-        if kept and found != MISSING:
-            kept.write(path, state, found)
-        return found
+        bar = Console(stderr=True)
+        found = track(found, "opening the files", total=len(here), console=bar, transient=True)
+    try:
+        for name, answer in found:
+            answers[name] = answer.reason if isinstance(answer, Failed) else answer
+            if kept and answers[name] != MISSING and not temporary(answers[name]):
+                kept.write(name, states[name], answers[name])
+    finally:
+        if kept:
+            kept.close()
+    return {name: answers[name] for name in names}
 
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
-        found: Iterable[MediaInfo | str] = pool.map(probe, rest)
-        if progress and rest:
-            from rich.console import Console
-            from rich.progress import track
 
-            bar = Console(stderr=True)
-            found = track(found, "opening the files", total=len(rest), console=bar, transient=True)
-        try:
-            answers = dict(zip(rest, found, strict=True))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-        finally:
-            if kept:
-                kept.close()
-    return {name: known[name] if name in known else answers[name] for name in names}
+def temporary(answer: MediaInfo | str) -> bool:
+    """Whether it is a reason that may lie in the machine: another time the file may be readable."""
+    return isinstance(answer, str) and answer.startswith(TEMPORARY)
+
+
+def _one_by_one(probe: Probe, paths: Iterable[str]) -> Iterator[tuple[str, MediaInfo | Failed]]:
+    return ((path, probe(path)) for path in paths)
 
 
 class Journal:
@@ -96,7 +121,6 @@ class Journal:
         folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256(repr((VERSION, str(root), reader)).encode()).hexdigest()[:16]
         self.root, self.path = root, folder / f"{name}.jsonl"
-        self._lock = threading.Lock()
         self._file: TextIO | None = None
 
     def read(self, names: Iterable[str]) -> dict[str, MediaInfo | str]:
@@ -116,15 +140,14 @@ class Journal:
         return found
 
     def write(self, path: str, state: tuple[int, int], answer: MediaInfo | str) -> None:
-        """Appends one answer; from any thread."""
+        """Appends one answer."""
         line = json.dumps((path, state, asdict(answer) if isinstance(answer, MediaInfo) else answer))
-        with self._lock:
-            if self._file is None:
-                # A line without an end is what a killed run leaves: the next must not be glued to it.
-                self._file = self.path.open("a", encoding="utf-8")
-                self._file.write("\n" if self._file.tell() else "")
-            self._file.write(line + "\n")
-            self._file.flush()
+        if self._file is None:
+            # A line without an end is what a killed run leaves: the next must not be glued to it.
+            self._file = self.path.open("a", encoding="utf-8")
+            self._file.write("\n" if self._file.tell() else "")
+        self._file.write(line + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Closes the file."""

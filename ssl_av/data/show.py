@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import ClipDataset, collate
+from ssl_av.data.flow import ZERO
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.prepare import restrict
 from ssl_av.data.views import FlowView, VideoView, View, Window, draw_starts, modalities
@@ -24,10 +25,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Frames:
-    """A video view.
+    """A view of video, or of optical flow in colours.
 
     Attributes:
-        before: uint8 [T, S, S', 3] as read, squashed.
+        before: [T, S, S', 3] as read, squashed: uint8, of flow float in [0, 1].
         after: float [T, size, size, 3] in [0, 1], the normalisation taken back.
         times: of the frames in seconds of the sample, [T].
         aspect: true width / height of `before`.
@@ -77,6 +78,24 @@ class Seen:
     views: dict[str, tuple[View, Window, Frames | Sound]]
 
 
+def flow_colours(flow: Array) -> Array:
+    """Optical flow in colours: the hue is the direction, white is still, the fastest 1 % are fully coloured.
+
+    Args:
+        flow: [2, T, H, W], to the right and downwards.
+
+    Returns:
+        float [T, H, W, 3] in [0, 1].
+    """
+    from matplotlib.colors import hsv_to_rgb
+
+    speed = np.hypot(flow[0], flow[1])
+    hue = (np.arctan2(flow[1], flow[0]) / (2 * np.pi)) % 1.0
+    full = max(float(np.percentile(speed, 99)), 1e-6)
+    colours: Array = hsv_to_rgb(np.stack([hue, (speed / full).clip(0, 1), np.ones_like(hue)], axis=-1))
+    return colours
+
+
 def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen], list[Skip]]:
     """Reads and augments samples of the training split, drawn by the run's seed.
 
@@ -93,8 +112,6 @@ def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen],
     if len(train) == 0:
         raise UserError(f"the training split of '{config.data['name']}' has no sample that can be used")
     method = build_method(config, usable)
-    if any(isinstance(view, FlowView) for view in method.views.values()):
-        raise UserError("show: optical flow is not drawn; leave flow out of the method's views")
     data = ClipDataset(train, method.views, config.loading, config.seed)
     items, rows, skipped = [], [], []
     for row in np.random.default_rng(config.seed).permutation(len(train)).tolist():
@@ -140,6 +157,11 @@ def _seen(
             times = np.mod(window.start + np.arange(view.frames) / view.fps, sample.duration)
             raw = batch[name][k].permute(1, 2, 3, 0).numpy()
             frames = Frames(raw, shown.clip(0, 1), times, sample.aspect, stretched)
+            views[name] = (view, window, frames)
+        elif isinstance(view, FlowView):
+            times = np.mod(window.start + np.arange(view.frames) / view.fps, sample.duration)
+            raw, shown = batch[name][k].numpy().astype(np.float32) - ZERO, after[name][k].numpy()
+            frames = Frames(flow_colours(raw), flow_colours(shown), times, sample.aspect, False)
             views[name] = (view, window, frames)
         else:
             assert isinstance(transform, AudioTransform)

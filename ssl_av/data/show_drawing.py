@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from numpy.typing import NDArray
 
-from ssl_av.bench.style import LIGHT, OKABE_ITO
 from ssl_av.data.show import Frames, Seen, Sound
-from ssl_av.data.views import AudioView, VideoView, View, Window
+from ssl_av.data.views import AudioView, FlowView, View, Window
+from ssl_av.style import LIGHT, OKABE_ITO
 from ssl_av.transforms import AUDIO_AUGMENTS, AUGMENTS
+from ssl_av.transforms.flow import FLOW_AUGMENTS
 
 Array = NDArray[Any]
 
@@ -24,6 +25,7 @@ WIDTH = LEFT + LABEL + 2 * STRIP + GAP + RIGHT
 HEAD, TITLE, BAR, BETWEEN = 1.15, 0.55, 0.2, 0.1
 VIDEO, AUDIO, SPACE, SEAM = 1.12, 1.35, 0.42, 0.06
 COLOURS = [OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky")]
+WAYS: dict[str, dict[str, Any]] = {"video": AUGMENTS, "audio": AUDIO_AUGMENTS, "flow": FLOW_AUGMENTS}
 HERTZ = (100, 200, 500, 1000, 2000, 4000, 8000, 12000, 16000, 20000)
 
 
@@ -73,7 +75,7 @@ def draw(method: str, data: str, seed: int, seen: list[Seen]) -> Figure:
 
 
 def _row_height(view: View) -> float:
-    return VIDEO if isinstance(view, VideoView) else AUDIO
+    return AUDIO if isinstance(view, AudioView) else VIDEO
 
 
 def _block(page: _Page, top: float, sample: Seen) -> None:
@@ -100,12 +102,13 @@ def _block(page: _Page, top: float, sample: Seen) -> None:
 
 
 def _described(view: View) -> str:
-    ways: dict[str, Any] = AUGMENTS if isinstance(view, VideoView) else AUDIO_AUGMENTS
+    ways = WAYS[view.modality]
     words = f"augmentation {view.augment}" if ways[view.augment] != ways["none"] else "not augmented"
-    if isinstance(view, VideoView):
+    if not isinstance(view, AudioView):
         size = f"{view.size} × {view.size} px"
-        return f"{view.frames} frames at {view.fps:g}/s\n{view.seconds:.2f} s, {size}\n{words}"
-    assert isinstance(view, AudioView)  # `look` refuses the third kind
+        what = "fields of flow" if isinstance(view, FlowView) else "frames"
+        legend = "\nhue: direction, white: still" if isinstance(view, FlowView) else ""
+        return f"{view.frames} {what} at {view.fps:g}/s\n{view.seconds:.2f} s, {size}\n{words}{legend}"
     return f"{view.seconds:.2f} s at {view.rate / 1000:g} kHz\n{words}"
 
 

@@ -49,6 +49,13 @@ class Method(pl.LightningModule):
         self.settings = plain({"inputs": inputs, "networks": networks, "optim": optim, **settings})
         with torch.device("cpu"):  # its constants are computed: also of a method on the meta device
             self.front_end = spectrogram(inputs.front_end)
+        self.origin: dict[str, Any] = {}  # of weights that were imported
+        shortest = self.front_end.shortest / self.front_end.sample_rate
+        if inputs.audio_seconds < shortest:
+            raise UserError(
+                f"inputs.audio_seconds {inputs.audio_seconds:g}: the front end '{inputs.front_end}' needs "
+                f"at least {shortest:.4f} s"
+            )
         self.backbones = nn.ModuleDict()
         self.transforms = nn.ModuleDict()
         self.views = {}
@@ -212,4 +219,4 @@ class Method(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Stores what is needed to build this method again."""
-        checkpoint["ssl_av"] = {"method": self.name, "settings": self.settings}
+        checkpoint["ssl_av"] = {"method": self.name, "settings": self.settings, "origin": self.origin}

@@ -41,6 +41,15 @@ class Inputs:
     crop_area: tuple[float, float] | None = None
     augment: str | None = None
 
+    def __post_init__(self) -> None:
+        check_positive(**{f"inputs.{k}": getattr(self, k) for k in ("frames", "fps", "audio_seconds")})
+        if self.size < 8:
+            raise UserError(f"inputs.size must be at least 8 pixels, got {self.size}")
+        if self.crop_area is not None:
+            low, high = self.crop_area
+            if not 0 < low <= high <= 1:
+                raise UserError(f"inputs.crop_area is (low, high) within 0 … 1, got {list(self.crop_area)}")
+
 
 @dataclass(frozen=True)
 class Networks:

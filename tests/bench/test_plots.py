@@ -12,7 +12,8 @@ from PIL import Image
 
 from ssl_av.bench.groups import Group, group_runs
 from ssl_av.bench.plots import PLOTS, accuracy_plot, cost_plot, loss_plot, probe_plot
-from ssl_av.bench.style import OKABE_ITO, Style, colours, png
+from ssl_av.bench.style import colours, png
+from ssl_av.style import OKABE_ITO, Style
 
 Make = Callable[..., dict[str, Any]]
 
@@ -70,6 +71,11 @@ def test_loss_leaves_out_what_is_not_finite(record: Make) -> None:
     figure = loss_plot(group_runs([record("brave", curves=curves)]))
     assert figure is not None
     assert list(figure.axes[0].lines[0].get_xdata()) == [1, 4]
+
+
+def test_curves_of_a_mangled_record_are_left_out(record: Make) -> None:
+    for junk in ([1, 2], "x", {"a": 1}, [[1], [2, "x"], None]):
+        assert group_runs([record("avid", curves={"loss": junk})])[0].curve("loss") == []
 
 
 def test_probe_is_the_mean_over_seeds(record: Make) -> None:

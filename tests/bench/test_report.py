@@ -238,6 +238,19 @@ def test_terminal_table(suite_records: list[Record]) -> None:
     assert "…" not in text
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_terminal_table_fits_80_columns_without_cutting_a_name(record: Make, seeds: int) -> None:
+    names = ("brave", "stica", "crisscross", "avid", "cma", "random", "supervised")
+    records = [record(name, seed) for name in names for seed in range(seeds)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(summary_table(records))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for name in ("CrissCross", "Untrained", "Supervised", "Chance"):
+        assert name in text
+
+
 class Page(HTMLParser):
     """Collects what the tests ask about a page."""
 

@@ -19,7 +19,7 @@ def test_it_prints_times_and_memory(
     monkeypatch.setattr(sys, "argv", ["manifest.py", "--rows", "20000", "--workers", "2", "--reads", "200"])
     runpy.run_path(str(SCRIPT), run_name="__main__")
     text = capsys.readouterr().out
-    assert "20,000 rows: opened in" in text
+    assert "20,000 rows and 10,000 missing files: opened in" in text
     ours, theirs = map(int, re.findall(r"(\d+) MB", text))
     assert ours < 100
     assert theirs >= 0

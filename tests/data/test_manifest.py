@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from ssl_av.data.manifest import Manifest, Row, Sample, Skip, build_manifest
 from ssl_av.data.media import AudioRequest, MediaError, MediaInfo, VideoRequest, create_reader
+from ssl_av.data.skips import Skips
 from ssl_av.errors import UserError
 
 
@@ -50,7 +52,7 @@ def build(root: Path, listed: Sequence[Row], **kw: object) -> Manifest:
 
 
 def test_samples(tmp_path: Path) -> None:
-    manifest = build(tmp_path, rows(), workers=3)
+    manifest = build(tmp_path, rows())
     assert len(manifest) == 20
     assert manifest.classes == ("a", "b")
     assert manifest[3] == Sample(str(tmp_path / "b" / "3.mp4"), 1, 0.0, 10.0, True, True, 4 / 3)
@@ -104,6 +106,25 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["m.arrow"]
 
 
+def test_what_is_left_out_is_kept_in_columns(tmp_path: Path) -> None:
+    gone, odd, last = (
+        Skip("a.mp4", "no such file"),
+        Skip("b\udcff.mp4", "bad ?"),
+        Skip("c.mp4", "no such file"),
+    )
+    skips = Skips([gone, Skip("b\udcff.mp4", "bad \udcff"), last])
+    assert skips == (gone, odd, last)
+    assert skips != skips[:2]
+    assert (skips[-1], skips[1:]) == (last, (odd, last))
+    assert skips.reasons() == {"no such file": 2, "bad ?": 1}
+    assert skips.where("no such file", is_it=False) == (odd,)
+    more = skips.extended(["d.mp4"], ["no audio stream"])
+    assert (len(more), len(skips), more[3]) == (4, 3, Skip("d.mp4", "no audio stream"))
+    assert pickle.loads(pickle.dumps(more)) == Skips.from_bytes(more.to_bytes()) == tuple(more)
+    assert Skips.from_bytes(Skips().to_bytes()) == ()
+    assert not Skips().reasons()
+
+
 def test_empty_manifest(tmp_path: Path) -> None:
     manifest = build(tmp_path, [Row("broken.mp4")])
     manifest.save(tmp_path / "m.arrow")
@@ -118,6 +139,15 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "text.arrow").write_text("no")
     with pytest.raises(UserError, match="is not a manifest"):
         Manifest.load(tmp_path / "text.arrow")
+
+
+def test_a_manifest_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    build(tmp_path, rows(3)).save(tmp_path / "m.arrow")
+    table = pa.ipc.open_file(str(tmp_path / "m.arrow")).read_all().drop_columns(["silent", "codec"])
+    with pa.ipc.new_file(str(tmp_path / "old.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(UserError, match=r"older ssl-av \(it has no codec, silent\); make it again"):
+        Manifest.load(tmp_path / "old.arrow")
 
 
 def test_hash_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:
@@ -193,8 +223,21 @@ def test_names_that_are_not_unicode_are_left_out(tmp_path: Path) -> None:
 def test_real_folder(shared: Path, tmp_path: Path) -> None:
     root = shared / "clips"
     listed = [Row(str(p.relative_to(root))) for p in sorted(root.glob("original/*"))]
-    manifest = build_manifest(listed, (), root, create_reader(), workers=2, cache=tmp_path)
+    manifest = build_manifest(listed, (), root, create_reader(), workers=1, cache=tmp_path)
     assert len(manifest) == 24
     assert len(manifest.require(audio=True)) == 7
     assert manifest.skipped == ()
     assert build_manifest(listed, (), root, create_reader(), cache=tmp_path).hash == manifest.hash
+    names = ("path", "width", "height", "codec", "audio_codec", "audio_rate", "silent")
+    known = {path: rest for path, *rest in zip(*manifest.columns(*names).values(), strict=True)}
+    assert known["original/av1_video.mkv"][2] == "av1"
+    assert known["original/h265_video.mp4"][2] == "hevc"
+    assert known["original/nasa_13013.mp4"][3:] == ["aac", 8000, False]
+    assert known["original/v_SoccerJuggling_g23_c01.avi"] == [320, 240, "mpeg4", "", 0, False]
+
+
+def test_silence_of_real_clips(shared: Path) -> None:
+    root = shared / "ucf101_mini"
+    listed = [Row(str(p.relative_to(root))) for p in sorted(root.glob("BabyCrawling/*"))]
+    columns = build_manifest(listed, (), root, create_reader()).columns("has_audio", "silent")
+    assert (columns["has_audio"].sum(), columns["silent"].sum()) == (46, 2)  # as their README says

@@ -9,7 +9,7 @@ import pytest
 
 from ssl_av.cli import main
 from ssl_av.data.manifest import Row, build_manifest
-from ssl_av.data.media import MediaInfo, create_reader
+from ssl_av.data.media import MediaError, MediaInfo, create_reader
 from ssl_av.data.prepare import summary
 from ssl_av.data.synthav import render_file
 
@@ -90,3 +90,54 @@ def test_command_says_what_is_here(videos: list[Row], tmp_path: Path, monkeypatc
     text = capsys.readouterr().out
     assert "broken.mp4" in text
     assert "manifest " in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a file that nobody writes to")
+def test_a_file_that_hangs_is_left_out(videos: list[Row], tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "hanging"
+    root.mkdir()
+    for i in range(3):
+        (tmp_path / f"{i}.mp4").rename(root / f"{i}.mp4")
+    os.mkfifo(root / "late.mp4")
+    with pytest.raises(SystemExit) as end:
+        main(["data", "prepare", "folder", "--root", str(root), "--jobs", "1", "--timeout", "4"])
+    assert not end.value.code
+    assert "unreadable: late.mp4: took longer than 4 s" in capsys.readouterr().out
+
+
+def test_what_may_lie_in_the_machine_is_tried_again_when_asked(videos: list[Row], tmp_path: Path) -> None:
+    class Overloaded(Counting):
+        def probe(self, path: str) -> MediaInfo:
+            raise MediaError("took longer than 4 s")
+
+    cache, rows = tmp_path / "cache", videos[:2]
+    assert len(build_manifest(rows, ("a", "b"), tmp_path, Overloaded(), cache=cache)) == 0
+    # The runs of a suite must see the same files: it is as it was, until someone prepares anew.
+    assert len(build_manifest(rows, ("a", "b"), tmp_path, Counting(), cache=cache)) == 0
+    assert len(build_manifest(rows, ("a", "b"), tmp_path, Counting(), cache=cache, again=True)) == 2
+    assert len(build_manifest(rows, ("a", "b"), tmp_path, Counting(), cache=cache)) == 2
+
+
+def test_all_that_is_left_out_can_be_written_down(
+    videos: list[Row], tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "t.csv").write_text("path\n" + "".join(f"{row.path}\n" for row in videos))
+    words = ["data", "prepare", "csv", "--file", str(tmp_path / "t.csv"), "--jobs", "1"]
+    with pytest.raises(SystemExit) as end:
+        main([*words, "--skipped", str(tmp_path / "skipped.csv")])
+    assert not end.value.code
+    text = " ".join(capsys.readouterr().out.split())
+    assert "listed 6 missing 1 here 5 unreadable 1 readable 4 without sound 0 silent 0" in text
+    assert "missing: gone.mp4" in text
+    lines = (tmp_path / "skipped.csv").read_text().splitlines()
+    assert lines == [
+        "path,reason",
+        "broken.mp4,invalid data found when processing input",
+        "gone.mp4,no such file",
+    ]
+    with pytest.raises(SystemExit):
+        main([*words, "--skipped", str(tmp_path / "none" / "skipped.csv")])
+    assert "--skipped" in capsys.readouterr().err

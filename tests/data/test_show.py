@@ -13,7 +13,7 @@ from ssl_av.cli import run
 from ssl_av.commands import resolve_suite
 from ssl_av.config import RunConfig
 from ssl_av.data.prepare import prepare_manifest
-from ssl_av.data.show import Frames, Sound, look
+from ssl_av.data.show import Frames, Sound, flow_colours, look
 from ssl_av.errors import UserError
 
 FEW = {"train": 18, "val": 1, "test": 1, "workers": 1, "num_workers": 0}
@@ -132,3 +132,27 @@ def test_mistakes_are_one_line(words: list[str], message: str) -> None:
         run(["data", "show", *words])
     assert message in str(e.value)
     assert "\n" not in str(e.value)
+
+
+def test_flow_is_coloured_by_its_direction() -> None:
+    flow = np.zeros((2, 1, 2, 2), np.float32)
+    flow[0, 0, 0], flow[0, 0, 1, 0] = (3, -3), 0
+    right, left, still = (flow_colours(flow)[0][at] for at in ((0, 0), (0, 1), (1, 0)))
+    assert right == pytest.approx([1, 0, 0], abs=0.05)
+    assert left == pytest.approx([0, 1, 1], abs=0.05)
+    assert still == pytest.approx([1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("show --method brave --samplez 3", "unknown option '--samplez'; did you mean --samples"),
+        ("pack synthav --out x --siz 3", "unknown option '--siz'; did you mean --size"),
+        ("prepare folder --root . --job 3", "unknown option '--job'; did you mean --jobs"),
+        ("synth x --trian 8", "unknown option '--trian'; did you mean --train"),
+    ],
+)
+def test_options_of_the_tool_and_of_the_data_set_are_suggested(words: str, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        run(["data", *words.split()])
+    assert says in str(error.value)

@@ -191,3 +191,18 @@ def test_a_root_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="choose another root"):
         SynthavDataset(root=tmp_path / "file", train=1, val=1, test=1, workers=1).rows()
+
+
+def test_a_renderer_that_dies_is_one_line_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from concurrent.futures.process import BrokenProcessPool
+
+    from ssl_av.data.datasets import synthav as dataset
+
+    def die(*_: object) -> None:
+        raise BrokenProcessPool("a child process terminated abruptly")
+
+    monkeypatch.setattr(dataset, "_render", die)
+    with pytest.raises(UserError, match=r"a process that rendered it died .* set workers to 1"):
+        SynthavDataset(root=tmp_path, train=1, val=1, test=1).rows()

@@ -24,6 +24,7 @@ def test_brave_trains_on_flow_that_was_made_before(ssl_av, small_fit, tmp_path: 
     assert "there is no optical flow" in early.stderr
     assert "ssl-av data flow NAME --root DIR" in early.stderr
     assert "Traceback" not in early.stderr
+    assert not (tmp_path / "early").exists()  # a run that is refused leaves nothing behind
 
     sizes = [w.replace("data.", "") for w in small_fit[:6]]
     made = ssl_av("data", "flow", "synthav", *sizes, "--fps", "4", "--size", "16", "--jobs", "2")
@@ -36,6 +37,17 @@ def test_brave_trains_on_flow_that_was_made_before(ssl_av, small_fit, tmp_path: 
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     assert record["budget"]["spent"]["steps"] == 2
     assert record["budget"]["spent"]["samples"] == 16
+    assert record["data"]["flow"] | {"folder": ""} == {
+        "folder": "",
+        "fps": 4,
+        "size": 16,
+        "clip": 10,
+        "version": 1,
+    }
+
+    shown = ssl_av("data", "show", *BRAVE, "--samples", "1", "--dpi", "40", "--out", "flow.png", *sizes)
+    assert shown.returncode == 0, shown.stderr
+    assert (tmp_path / "flow.png").stat().st_size > 10_000
 
     wrong = ssl_av("fit", *BRAVE, "--method.sync", "centre", "--out", tmp_path / "wrong", *small_fit)
     assert wrong.returncode == 2

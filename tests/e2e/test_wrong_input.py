@@ -26,7 +26,20 @@ BENCH = ["bench", "--methods", "avid"]
         ([*FIT, "--budgett", "samples=3"], "unknown option '--budgett'; did you mean --budget"),
         ([*FIT, "--method.dimm", "3"], "unknown option '--method.dimm'; did you mean --method.dim"),
         ([*FIT, "--method.dim"], "option --method.dim needs a value"),
-        ([*FIT, "--method.dim", "many"], "--method.*"),
+        ([*FIT, "--method.dim", "many"], "--method.dim many: expected int"),
+        ([*FIT, "--method.optim", "adam"], "--method.optim is a group of settings"),
+        ([*FIT, "--method.inputs.frames", "0"], "inputs.frames must be above 0"),
+        ([*FIT, "--method.inputs.fps", "0"], "inputs.fps must be above 0"),
+        ([*FIT, "--method.inputs.size", "3"], "inputs.size must be at least 8 pixels, got 3"),
+        ([*FIT, "--method.inputs.audio_seconds", "0.001"], "needs at least 0.0"),
+        ([*FIT, "--method.inputs.crop_area", "[0.5, 2]"], "crop_area is (low, high) within 0 … 1"),
+        ([*FIT, "--seed", "-1"], "--seed -1: give whole numbers from 0 to 4294967295"),
+        ([*FIT, "--trainer.max_steps", "null", "--budget", "samples=3"], "less than one batch"),
+        ([*FIT, "--trainer.accelerator", "abacus"], "--trainer.*: You selected an invalid accelerator"),
+        ([*FIT, "--trainer.precision", "17"], "--trainer.precision 17: expected [one of [64, 32, 16]"),
+        ([*FIT, "--out", __file__], "is a file; give a folder"),
+        ([*FIT, "--out", f"{__file__}/x"], "cannot be written"),
+        ([*FIT, "--data", "folder", "--data.root", ""], "--data.root"),
         ([*FIT, "--method.networks.video", "r2plus1d_17"], "unknown backbone 'r2plus1d_17'; did you mean"),
         ([*FIT, "--method.inputs.front_end", "advi"], "did you mean avid"),
         ([*FIT, "--trainer.max_epoch", "1"], "did you mean --trainer.max_epochs"),
@@ -45,6 +58,14 @@ BENCH = ["bench", "--methods", "avid"]
         ([*BENCH, "--suite", "tinny"], "unknown suite 'tinny'; did you mean tiny"),
         ([*BENCH, "--suite", "mine.yaml"], "mine.yaml: no such file"),
         ([*BENCH, "--seeds", "0,x"], "give whole numbers"),
+        ([*BENCH, "--seeds", "0,0"], "--seeds 0,0: gives a seed twice"),
+        ([*BENCH, "--seeds", "0,-1"], "--seeds -1: give whole numbers from 0"),
+        ([*BENCH, "--seeds", ","], "--seeds: give at least one seed"),
+        ([*BENCH, "--methods.avid", "adam"], "--methods.avid is a group of settings"),
+        ([*BENCH, "--inputs.size", "0"], "inputs.size must be at least 8 pixels"),
+        ([*BENCH, "--out", "/proc/nowhere"], "--out /proc/nowhere: cannot be written"),
+        ([*BENCH, "--evaluation.protocols", "linear-svm,retrieva"], "did you mean retrieval"),
+        ([*BENCH, "--evaluation.probes", "-1"], "evaluation.probes must not be negative"),
         ([*BENCH, "--budget", "steps=0"], "trains nothing"),
         ([*BENCH, "--evaluation.protocols", "[linear-smv]"], "did you mean linear-svm"),
         (["eval", "nowhere.ckpt"], "nowhere.ckpt: no such checkpoint"),
@@ -79,3 +100,50 @@ def test_folders_without_anything_to_read(ssl_av, tmp_path: Path):
     line = done.stderr.strip().splitlines()[-1]
     assert "none of the 2 files" in line
     assert "a.mp4" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("method: avid", "'method' is a group of settings"),
+        ("data: folder", "'data' is a group of settings"),
+        ("trainer: 3", "'trainer' is a group of settings"),
+        ("evaluation: [linear-svm]", "'evaluation' is a group of settings"),
+        ("budget: 20", "budget is UNIT=NUMBER"),
+        ("budget: {samples: few}", "--budget.samples few: expected"),
+        ("seed: first", "--seed first: give whole numbers"),
+        ("- 1", "expected a mapping"),
+        ("a: [", "not valid YAML"),
+        ("bugdet: 3", "did you mean budget"),
+    ],
+)
+def test_config_files(text: str, says: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        main([*FIT, "--config", "mine.yaml", "--data.train", "16"])
+    assert (ended.value.code, says in capsys.readouterr().err) == (2, True)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("data: synthav", "'data' is a group of settings"),
+        ("seeds: 3", "seeds is a list, got 3"),
+        ("seeds: [0, 0]", "seeds 0,0: gives a seed twice"),
+        ("references: random", "references is a list, got 'random'"),
+        ("methods: [avid]", "'methods' is a group of settings"),
+        ("evaluation: {protocols: linear-smv}", "did you mean linear-svm"),
+        ("evaluation: {clips: many}", "--evaluation.clips many: expected int"),
+    ],
+)
+def test_suite_files(text: str, says: str, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rest = "" if text.startswith("data") else "\ndata: {name: synthav}"
+    Path("mine.yaml").write_text(f"name: mine\nbudget: {{samples: 64}}\n{text}{rest}\n")
+    with pytest.raises(SystemExit) as ended:
+        main([*BENCH, "--suite", "mine.yaml"])
+    said = capsys.readouterr().err
+    assert (ended.value.code, says in said) == (2, True), said
+    assert not Path("runs").exists()

@@ -150,7 +150,9 @@ def test_the_size_of_the_training_split_is_the_papers_or_what_is_listed(resolved
     assert training_samples(small, recipe) == 24
     table = tmp_path / "mine.csv"
     table.write_text("path,split\n" + "".join(f"{i}.mp4,{'train' if i < 7 else 'test'}\n" for i in range(9)))
-    mine = resolved("avid/analysis-cross", "--data", "csv", "--data.file", str(table), "--data.root", str(tmp_path))
+    mine = resolved(
+        "avid/analysis-cross", "--data", "csv", "--data.file", str(table), "--data.root", str(tmp_path)
+    )
     assert training_samples(mine, recipe) == 7
 
 

@@ -26,6 +26,17 @@ def check_folder(folder: Path, option: str = "--data.root") -> None:
         raise UserError(f"{option} {folder}: {problem}")
 
 
+def relative_path(path: str, root: Path) -> str:
+    """The path from the root, or the absolute one where it is not below it; always with ``/``."""
+    full = Path(os.path.normpath(os.path.join(root, path)))
+    return (full.relative_to(root) if full.is_relative_to(root) else full).as_posix()
+
+
+def outside(path: str) -> bool:
+    """Whether what `relative_path` gave leads out of the root."""
+    return os.path.isabs(path)
+
+
 def media_files(root: Path) -> Iterator[tuple[str, ...]]:
     """The parts of each media file's path below ``root``.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from ssl_av.data.datasets._files import outside, relative_path
 from ssl_av.data.rows import Row
 from ssl_av.data.splits import split_name
 from ssl_av.errors import UserError, unknown
@@ -20,8 +22,9 @@ LABELS = ("label", "class", "category")
 class CsvDataset:
     """Samples listed in a text file in UTF-8 with a header line; commas, semicolons or tabs between the cells.
 
-    Columns ``start`` and ``end`` (seconds), where there are any, cut a sample out of its file. Without a column of
-    splits, splits are drawn by a hash of the paths. Other columns are passed over.
+    Paths are absolute or relative to the root, and lie below it. Columns ``start`` and ``end`` (seconds), where there
+    are any, cut a sample out of its file. Without a column of splits, splits are drawn by a hash of the paths. Other
+    columns are passed over.
 
     Attributes:
         file: the table.
@@ -73,10 +76,16 @@ class CsvDataset:
         named = [self._labels(line[label]) if label else [] for _, line in lines]
         classes = _classes([name for names in named for name in names])
         number = {name: i for i, name in enumerate(classes)}
+        root = Path(os.path.abspath(self.root))
         rows = []
         for (at, line), names in zip(lines, named, strict=True):
             if not line[path]:
                 raise UserError(f"{self.file}, line {at}: no path in column '{path}'")
+            if outside(relative_path(line[path], root)):
+                raise UserError(
+                    f"{self.file}, line {at}: '{line[path]}' leads out of the root {root}; --data.root names a folder "
+                    "that holds all files"
+                )
             rows.append(
                 Row(
                     path=line[path],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ CLASSES = (
 PARTS = {"scenes_stereo": "train", "scenes_stereo_testset": "test"}
 """The two official archives: the challenge's public development set, and what it tested on, published later."""
 
+EACH = 10
+"""Sounds of a scene in each part."""
+
 
 @dataclass(frozen=True)
 class Dcase2014Dataset:
@@ -27,8 +31,9 @@ class Dcase2014Dataset:
 
     The division is that of CrissCross's official code: the development set trains, the test set tests. (The challenge
     itself cross-validated on the test set, which was secret.) There is no official validation split: it is drawn from
-    the development set by a hash of the paths. The names of the files are the labels; there are no lists, so that
-    files that are missing cannot be named.
+    the development set by a hash of the paths. The names of the files are the labels. There are no lists and the
+    numbers in the names have gaps, so that a missing file cannot be named; but each part holds ten sounds of each
+    scene, and those that lack are listed as ``scenes_stereo/<scene>NN (10 of 10)``.
 
     Attributes:
         root: the folder that the two archives were unpacked in, at any depth.
@@ -45,7 +50,7 @@ class Dcase2014Dataset:
         object.__setattr__(self, "root", Path(self.root).expanduser())
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
-        """Every sound, and the names of the scenes.
+        """Every sound, those that lack behind the others, and the names of the scenes.
 
         Raises:
             UserError: if the folder or one of the two parts is missing, or a name is not that of a scene.
@@ -55,6 +60,11 @@ class Dcase2014Dataset:
         for part, split in PARTS.items():
             if all(row.split != split for row in rows):
                 raise UserError(f"--data.root {self.root}: no sounds in a folder '{part}' in it or below it")
+        here = Counter((row.split, row.label) for row in rows)
+        for part, split in PARTS.items():
+            for label, scene in enumerate(CLASSES):
+                lacking = range(here[split, label] + 1, EACH + 1)
+                rows += [Row(f"{part}/{scene}NN ({i} of {EACH})", label, split) for i in lacking]
         return rows, CLASSES
 
     def _listed(self) -> Iterator[Row]:

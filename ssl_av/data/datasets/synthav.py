@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -80,6 +81,12 @@ class SynthavDataset:
         if missing:
             try:
                 _render(missing, self.workers or _cores())
+            except BrokenProcessPool:
+                raise UserError(
+                    "synthav: a process that rendered it died (out of memory, or a script without "
+                    "`if __name__ == '__main__':`); what is rendered stays: run the same again, or set workers to 1 "
+                    "to render without further processes"
+                ) from None
             except OSError as e:
                 raise UserError(
                     f"synthav cannot be rendered into {folder}: {e}; choose another root"

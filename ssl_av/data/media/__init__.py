@@ -40,6 +40,9 @@ MAX_SOUND = 3600.0
 MAX_RATE = 768_000
 """Samples a second of a sound stream, the highest rate that is recorded anywhere."""
 
+SILENT = 1e-4
+"""A sound whose largest sample (channels averaged) is below this is silent: -80 dB of full scale."""
+
 
 class MediaError(Exception):
     """A file that cannot be read; ``str(e)`` is the short reason, without the path."""
@@ -60,6 +63,9 @@ class MediaInfo:
         audio_rate: samples a second; 0 without audio.
         audio_duration: where the audio ends; 0 without audio.
         video_duration: where the video ends; 0 without video.
+        codec: FFmpeg's name of the picture's format, such as ``h264``; empty without video.
+        audio_codec: the sound's; empty without audio.
+        silent: whether no sample of the sound reaches `SILENT`; False without audio.
     """
 
     duration: float
@@ -72,6 +78,9 @@ class MediaInfo:
     audio_rate: int
     audio_duration: float
     video_duration: float
+    codec: str = ""
+    audio_codec: str = ""
+    silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class Reader(Protocol):
     name: str
 
     def probe(self, source: Source) -> MediaInfo:
-        """Opens a file, decodes the first frame and the first sound of it, and says what it holds.
+        """Opens a file, decodes its first frame and its sound until that is heard, and says what it holds.
 
         Args:
             source: the path of a file, or its bytes.

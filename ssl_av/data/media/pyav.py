@@ -7,12 +7,23 @@ span, no codec threads, one scaler, and only those packets decoded that the aske
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import av
+import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, Source, VideoRequest, Wave
+from ssl_av.data.media import (
+    MAX_SOUND,
+    SILENT,
+    AudioRequest,
+    Frames,
+    MediaError,
+    MediaInfo,
+    Source,
+    VideoRequest,
+    Wave,
+)
 from ssl_av.data.media.container import (
     Media,
     SeekMissed,
@@ -23,7 +34,7 @@ from ssl_av.data.media.container import (
     seek,
 )
 from ssl_av.data.media.picture import Canvas, PlanFailed, decode_all, decode_planned, is_avi, reorders
-from ssl_av.data.media.sound import check_rate, decode_sound
+from ssl_av.data.media.sound import check_rate, decode_sound, to_mono
 
 Span = tuple[float, float]
 
@@ -103,11 +114,9 @@ def probe(media: Media) -> MediaInfo:
         MediaError: if its first frame or its first sound cannot be decoded.
     """
     seen = _first_frame(media)
-    heard = _first_sound(media)
+    heard, silent = _first_sound(media)
     if seen is None and heard is None:
         raise MediaError("no video and no audio in its streams")
-    if heard is not None:
-        check_rate(heard.sample_rate)
     width = height = 0
     aspect, fps = 1.0, 0.0
     if seen is not None and media.video is not None:
@@ -133,6 +142,9 @@ def probe(media: Media) -> MediaInfo:
         audio_rate=heard.sample_rate if heard is not None else 0,
         audio_duration=audio_end,
         video_duration=video_end,
+        codec=_codec(media.video) if seen is not None else "",
+        audio_codec=_codec(media.audio) if heard is not None else "",
+        silent=silent,
     )
 
 
@@ -145,22 +157,48 @@ def _first_frame(media: Media) -> av.VideoFrame | None:
     return frame
 
 
-def _first_sound(media: Media) -> av.AudioFrame | None:
-    """The first sound; None where the stream is empty."""
+def _first_sound(media: Media) -> tuple[av.AudioFrame | None, bool]:
+    """The first sound (None where the stream is empty), and whether there is nothing to be heard in all of it.
+
+    Nearly every recording is heard in its first packet, so that only silent ones are decoded to the end (but for
+    what lies behind the longest sound that is read).
+    """
     if media.audio is None:
-        return None
+        return None, False
     if media.video is not None:
         media.container.seek(round(media.origin * av.time_base))
+    first: av.AudioFrame | None = None
+    decoded = 0.0
+    for frame in _sounds(media):
+        if first is None:
+            first = frame
+            check_rate(frame.sample_rate)
+        if np.abs(to_mono(frame)).max(initial=0.0) >= SILENT:
+            return first, False
+        decoded += frame.samples / max(frame.sample_rate, 1)
+        if decoded > MAX_SOUND:
+            break
+    return first, first is not None
+
+
+def _sounds(media: Media) -> Iterator[av.AudioFrame]:
+    """The sound that can be decoded from where the container stands."""
+    assert media.audio is not None
     error: av.FFmpegError | None = None
-    for packet in media.container.demux(media.audio):
-        try:
-            for frame in packet.decode():
-                return frame
-        except av.FFmpegError as e:  # the first packets may be damaged, but not all
-            error = e
-    if error is not None:
+    some = False
+    try:
+        for packet in media.container.demux(media.audio):
+            try:
+                for frame in packet.decode():
+                    some = True
+                    yield frame
+            except av.FFmpegError as e:  # some packets may be damaged, but not all
+                error = e
+    except av.FFmpegError:
+        if not some:
+            raise
+    if error is not None and not some:
         raise MediaError("no sound could be decoded") from error
-    return None
 
 
 def _end(media: Media, stream: av.VideoStream | av.AudioStream | None) -> float:
@@ -178,3 +216,9 @@ def _end(media: Media, stream: av.VideoStream | av.AudioStream | None) -> float:
         media.container.seek(start, stream=stream)
     ends = [p.pts + (p.duration or 0) for p in media.container.demux(stream) if p.pts is not None]
     return media.time(max(ends), stream.index) if ends else 0.0
+
+
+def _codec(stream: av.VideoStream | av.AudioStream | None) -> str:
+    """FFmpeg's name of a stream's format, whichever of several decoders reads it."""
+    assert stream is not None
+    return str(stream.codec_context.codec.canonical_name)

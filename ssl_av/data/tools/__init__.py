@@ -8,7 +8,7 @@ A file ``<name>.py`` here is the tool ``ssl-av data <name>``. The first line of 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ssl_av.discovery import first_lines
@@ -19,6 +19,14 @@ from ssl_av.parser import Parser
 def list_tools() -> dict[str, str]:
     """Names of all tools with the first line of their documentation."""
     return first_lines(__path__[0])
+
+
+class Words(list[str]):
+    """Words that a tool's parser does not know, with the options that it does know, for suggestions."""
+
+    def __init__(self, words: Sequence[str], options: Sequence[str]) -> None:
+        super().__init__(words)
+        self.options = [option for option in options if option != "--help"]
 
 
 def run_tool(argv: Sequence[str]) -> int:
@@ -43,7 +51,7 @@ def run_tool(argv: Sequence[str]) -> int:
     )
     module.add_arguments(parser)
     args, rest = parser.parse_known_args(words)
-    code: int = module.run(args, rest)
+    code: int = module.run(args, Words(rest, parser.options()))
     return code
 
 
@@ -71,11 +79,25 @@ def dataset_words(name: str, rest: Sequence[str]) -> dict[str, Any]:
     """
     from ssl_av.data.datasets import dataset_class
     from ssl_av.methods.settings import plain
-    from ssl_av.options import check, parse_dotted
+    from ssl_av.options import check, parameters_of, parse_dotted
 
     cls = dataset_class(name)
+    known_option(rest, parameters_of(cls))
     # ``--root`` here is what other commands call ``--data.root``, where it stands beside other groups.
     words = [w if not w.startswith("--") or w.startswith("--data.") else f"--data.{w[2:]}" for w in rest]
     given = parse_dotted(words, ["data"], []).get("data", {})
     checked: dict[str, Any] = plain(check("data", cls, given))
     return checked
+
+
+def known_option(rest: Sequence[str], arguments: Iterable[str]) -> None:
+    """Refuses the first option that neither the tool (`Words.options`) nor the data set has; groups pass.
+
+    Raises:
+        UserError: with the nearest of both.
+    """
+    known = [f"--{name}" for name in arguments]
+    for word in rest:
+        name = word.partition("=")[0].replace("--data.", "--")
+        if name.startswith("--") and "." not in name and name not in known:
+            raise unknown("option", name, [*known, *getattr(rest, "options", ())])

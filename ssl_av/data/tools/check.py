@@ -25,6 +25,12 @@ def add_arguments(parser: Parser) -> None:
         "--fast", action="store_true", help="look at lists and headers only: nothing is decoded"
     )
     parser.add_argument("--jobs", type=int, help="processes that decode (default: one a core)")
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=600.0,
+        help="seconds that decoding one file may take (default: %(default)g)",
+    )
 
 
 def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -35,9 +41,11 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
 
     if args.jobs is not None and args.jobs < 1:
         raise UserError(f"--jobs {args.jobs}: give at least 1")
+    if not args.timeout > 0:
+        raise UserError(f"--timeout {args.timeout:g}: give more than 0 seconds")
     jobs = args.jobs or os.cpu_count() or 1
     if args.what.endswith(".arrow"):
-        no_more(rest, ["--json", "--fast", "--jobs"])
+        no_more(rest, ["--json", "--fast", "--jobs", "--timeout"])
         from ssl_av.data.manifest import Manifest
 
         manifest = Manifest.load(Path(args.what))
@@ -46,10 +54,12 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         from ssl_av.data.loading import Loading
         from ssl_av.data.prepare import prepare_manifest
 
-        manifest = prepare_manifest(args.what, given, Loading(num_workers=jobs))
+        manifest = prepare_manifest(
+            args.what, given, Loading(num_workers=jobs, timeout=min(args.timeout, 60.0))
+        )
     from ssl_av.data.check import CODES, check_manifest
 
-    found = check_manifest(manifest, args.fast, jobs, progress=True)
+    found = check_manifest(manifest, args.fast, jobs, progress=True, limit=args.timeout)
     if args.json:
         import dataclasses
         import json
@@ -75,7 +85,8 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         if those:
             such = "\n".join(f"{f.path}{': ' if f.detail else ''}{f.detail}" for f in those[:3])
             style = "red" if severity == "error" else "yellow"
-            table.add_row(f"[{style}]{code}[/]", severity, str(len(those)), meaning, such.replace("[", r"\["))
+            files = len({f.path for f in those})
+            table.add_row(f"[{style}]{code}[/]", severity, str(files), meaning, such.replace("[", r"\["))
     if found:
         console.print(table)
     errors = sum(f.severity == "error" for f in found)

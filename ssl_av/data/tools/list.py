@@ -24,12 +24,16 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
 
     from ssl_av.data.datasets import dataset_class, list_datasets
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "labels", "modalities", "folds", "what it is; what it needs on the disk"):
-        table.add_column(column, justify="right" if column == "folds" else "left")
+    # One column beside the name: five would leave a terminal of 80 characters nothing to describe them in.
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for name, line in list_datasets().items():
         of = dataset_class(name)
-        about = Text.assemble(line, "\n", (of.needs, "dim"))
-        table.add_row(f"[bold]{name}[/]", of.label_type, " ".join(of.modalities), str(of.folds), about)
+        labels = "no labels" if of.label_type == "none" else f"{of.label_type} label"
+        folds = f", {of.folds} folds" if of.folds > 1 else ""
+        about = f"{' and '.join(of.modalities)}, {labels}{folds}"
+        table.add_row(
+            f"[bold]{name}[/]",
+            Text.assemble(line, "\n", (about, "cyan"), "\n", ("on disk: " + of.needs, "dim")),
+        )
     Console().print(table)
     return 0

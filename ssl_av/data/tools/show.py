@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssl_av.data.tools import known_option
 from ssl_av.errors import UserError, unknown
 from ssl_av.parser import Parser
 
@@ -63,7 +64,13 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
         raise UserError(f"'{args.method}' is an untrained reference and has no views of its own")
 
     from ssl_av.commands import resolve_suite
-    from ssl_av.options import check, parse_dotted
+    from ssl_av.config import load_yaml
+    from ssl_av.data.datasets import dataset_class
+    from ssl_av.data.loading import Loading
+    from ssl_av.options import check, config_file, parameters_of, parse_dotted
+
+    data = args.data or load_yaml(config_file("suites", args.suite)).get("data", {}).get("name", "synthav")
+    known_option(rest, parameters_of(dataset_class(data), Loading))
 
     # ``--root`` here is what other commands call ``--data.root``.
     words = [

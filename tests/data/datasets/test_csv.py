@@ -66,6 +66,13 @@ def test_other_signs_quotes_and_marks(sign: str, tmp_path: Path) -> None:
         ("path,label\na.mp4\n", {}, "line 2: 1 cells, the header has 2"),
         ("path,label\n,x\n", {}, "line 2: no path in column 'path'"),
         ("path,label\n", {}, "has no rows"),
+        (
+            "path\na.mp4\n../b.mp4\n",
+            {},
+            r"line 3: '\.\./b\.mp4' leads out of the root .*; --data\.root names",
+        ),
+        ("path\na/../../b.mp4\n", {}, "line 2: .* leads out of the root"),
+        ("path\n/etc/passwd\n", {}, "line 2: '/etc/passwd' leads out of the root"),
         ("", {}, "is empty"),
     ],
 )
@@ -108,3 +115,9 @@ def test_several_labels_in_a_cell(tmp_path: Path) -> None:
     assert single.rows()[1] == ("cat", "dog | cat|dog")
     with pytest.raises(UserError, match=r"name its column of labels by --data\.label \(it has path, what\)"):
         create_dataset("csv", file=table(tmp_path, "path,what\na,b\n"), label_separator="|").rows()
+
+
+def test_absolute_paths_lie_below_the_root(tmp_path: Path) -> None:
+    file = table(tmp_path, f"path\n{tmp_path}/a.mp4\n")
+    assert CsvDataset(file).rows()[0] == [Row(f"{tmp_path}/a.mp4")]
+    assert CsvDataset(file, root=Path("/")).rows()[0] == [Row(f"{tmp_path}/a.mp4")]

@@ -1,0 +1,133 @@
+"""What a command refuses before it begins, so that nothing is lost and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_av.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_av.config import RunConfig
+
+MOST = 2**32
+"""Seeds lie below: numpy and scikit-learn take no other."""
+
+
+def check_seeds(option: str, seeds: Sequence[Any]) -> list[int]:
+    """Seeds that every library takes, each once.
+
+    Raises:
+        UserError: for none, one twice, or one that is no whole number from 0 to 2³² − 1.
+    """
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MOST:
+            raise UserError(f"{option} {seed}: give whole numbers from 0 to {MOST - 1}")
+    if not seeds:
+        raise UserError(f"{option}: give at least one seed")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"{option} {','.join(map(str, seeds))}: gives a seed twice")
+    return list(seeds)
+
+
+def check_groups(where: str, values: Mapping[str, Any], groups: Sequence[str]) -> None:
+    """Groups of settings in a YAML file are mappings.
+
+    Raises:
+        UserError: names the first that is not.
+    """
+    for key in groups:
+        if values.get(key) is not None and not isinstance(values[key], Mapping):
+            given = json.dumps(values[key], default=str)
+            raise UserError(f"{where}: '{key}' is a group of settings ({key}: {{name: value}}), got {given}")
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """A folder that is there, or can be made, and can be written in; leaves nothing behind.
+
+    Raises:
+        UserError: if not.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{option} {folder}: is a file; give a folder")
+    made: list[Path] = []
+    try:
+        for place in reversed(missing):
+            place.mkdir()
+            made.append(place)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        raise UserError(f"{option} {folder}: cannot be written ({e.strerror}); give another folder") from None
+    finally:
+        for place in reversed(made):
+            place.rmdir()
+
+
+def check_resume(folder: Path, config: RunConfig) -> None:
+    """The run in a folder is the one that is asked for; budget, trainer and speed of reading may differ.
+
+    Raises:
+        UserError: if there is no run, or another method, other settings or other data.
+    """
+    from ssl_av.config import load_yaml
+
+    last = folder / "checkpoints" / "last.ckpt"
+    if not last.is_file():
+        raise UserError(f"--resume: there is no {last}; leave --resume out to begin")
+    about = folder / "config.yaml"
+    if not about.is_file():
+        return
+    old, new = load_yaml(about), json.loads(json.dumps(config.to_dict()))
+    found = list(differences({k: old.get(k) for k in RESUMED}, {k: new.get(k) for k in RESUMED}))
+    found = [d for d in found if d.split(" ")[0] not in SPEED]
+    if found:
+        raise UserError(
+            f"--resume: {folder} holds another run, which differs in {'; '.join(found[:3])}"
+            + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+            + "; give its own settings, or another --out"
+        )
+
+
+RESUMED = ("method", "data", "seed")
+SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad")
+"""Settings that change how fast or how patiently samples are read, not which."""
+
+
+def check_trainer(settings: Mapping[str, Any]) -> None:
+    """The Lightning trainer takes these arguments on this machine.
+
+    Raises:
+        UserError: with the trainer's own reason.
+    """
+    import pytorch_lightning as pl
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    from ssl_av.quiet import quiet
+
+    quiet()
+    try:
+        pl.Trainer(
+            logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+            **{k: v for k, v in settings.items() if not k.startswith("enable_")},
+        )  # fmt: skip
+    except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as e:
+        raise UserError(f"--trainer.*: {' '.join(str(e).split())[:300]}") from None
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[str]:
+    """What differs between two nested settings, leaf by leaf: "inputs.size (64 there, 112 here)"."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in dict.fromkeys([*new, *old]):
+            yield from differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+    elif old != new:
+        yield f"{path} ({_short(old)} there, {_short(new)} here)"
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,1 @@
+"""Weights in and out: official checkpoints, exported backbones, starting a training from either."""
