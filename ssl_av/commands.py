@@ -172,8 +172,8 @@ def _fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None)
         base["methods"][method] = check(
             "method", method_class(method), base["methods"][method], skip=("num_samples", "num_classes")
         )
-    name = args.data or data.pop("name", None)
-    suite = resolve_suite(args.suite or "tiny", name, data, overrides, base)
+    dataset = args.data or data.pop("name", None)
+    suite = resolve_suite(args.suite or "tiny", dataset, data, overrides, base)
     seed = check_seeds("--seed", [args.seed if args.seed is not None else file.get("seed", 0)])[0]
     config = suite.run_config(method, seed)
     if recipe is not None:
