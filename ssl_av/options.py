@@ -114,11 +114,16 @@ def check_names(
         inner = inspect.signature(type(default)).parameters
         if isinstance(value, Mapping):
             check_names(f"{group}.{name}", inner, value)
-        elif not isinstance(value, type(default)):
+        elif not isinstance(value, type(default)) and not (value is None and _may_be_null(parameters[name])):
             first = next(iter(inner))
             raise UserError(
                 f"--{group}.{name} is a group of settings: write --{group}.{name}.{first} VALUE, not '{value}'"
             )
+
+
+def _may_be_null(parameter: inspect.Parameter) -> bool:
+    """Whether a group can be left out altogether (``FeatureCrops | None``); annotations are text here."""
+    return "None" in re.split(r"\W+", str(parameter.annotation))
 
 
 def _check_choices(group: str, target: Any, values: Mapping[str, Any]) -> None:
