@@ -166,7 +166,7 @@ def test_the_size_of_the_training_split_is_the_papers_or_what_is_listed(resolved
         (["--recipe", "avid/kinetics400", "--suite", "tiny"], "give one of them"),
         (["--recipe", "avid/kinetics400", "--method.negative", "3"], "did you mean --method.negatives"),
         (["--method", "avid", "--shrink"], "give --recipe"),
-        (["--method", "avid", "--data", "csv", "--dry-run"], "needs --data.root"),
+        (["--method", "avid", "--data", "csv", "--dry-run"], "needs --data.file"),
     ],
 )
 def test_mistakes_are_said_in_one_line(words, said):
