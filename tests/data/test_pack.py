@@ -107,7 +107,7 @@ def test_probing_a_pack(clips, packed):
 
 def test_a_piece_of_a_file_has_times_of_its_own(clips, tmp_path: Path, pack_of):
     rows = [Row(clips[i].path, 0, "train", start=1.03, end=2.71) for i in range(2)]
-    pieces = build_manifest(rows, ("a",), tmp_path, create_reader())
+    pieces = build_manifest(rows, ("a",), Path(clips.root), create_reader())
     build_pack(pieces, pack_of(pieces, form="frames"), tmp_path / "pack")
     pack = PackDataset(tmp_path / "pack").manifest()
     for epoch in range(5):

@@ -39,7 +39,7 @@ class CsvDataset:
     label_type: ClassVar[str] = "single"
     modalities: ClassVar[tuple[str, ...]] = ("video", "audio")
     folds: ClassVar[int] = 1
-    needs: ClassVar[str] = "one table with a header; files anywhere"
+    needs: ClassVar[str] = "one table with a header; files below the root"
 
     file: Path
     root: Path = None  # type: ignore[assignment]  # becomes a Path below

@@ -39,9 +39,9 @@ def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "160")
     assert run_tool(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    esc = next(line for line in lines if line.startswith("esc50"))
-    assert esc.split()[:4] == ["esc50", "single", "audio", "5"]
-    assert any(line.startswith("audioset") and " multi " in line for line in lines)
+    after = {line.split()[0]: lines[k + 1].strip() for k, line in enumerate(lines) if line[:1].strip()}
+    assert after["esc50"] == "audio, single label, 5 folds"
+    assert after["audioset"] == "video and audio, multi label"
     with pytest.raises(UserError):
         run_tool(["list", "--root", "x"])
 
