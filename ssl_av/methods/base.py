@@ -163,6 +163,9 @@ class Method(pl.LightningModule):
             return None
         self.check_views(batch)
         embeddings = self(batch)
+        if not all(bool(torch.isfinite(e).all()) for e in embeddings.values()):
+            # Before the loss, which may write them to a memory; any loss of them is NaN.
+            raise self.not_finite(torch.tensor(torch.nan), embeddings, batch)
         parts = self.loss(embeddings, batch)
         if not torch.isfinite(parts["loss"]):
             raise self.not_finite(parts["loss"], embeddings, batch)
