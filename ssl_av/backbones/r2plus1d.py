@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
 from ssl_av.backbones.base import Backbone, Pool, check_count, check_counts
 from ssl_av.backbones.registry import register_backbone
+from ssl_av.errors import UserError
 
 Triple = tuple[int, int, int]
+STEM: Triple = (3, 7, 7)
 
 
 class Block(nn.Module):
@@ -53,6 +56,8 @@ class R2Plus1D(Backbone):
         time_strides: stride in time of each stage; the papers' is (1, 2, 2, 2).
         in_channels: 3 for RGB, 2 for optical flow.
         stem_pool: max-pool after the stem (AVID table 10 and its code); AVID table 9 has none.
+        stem: kernel of the first convolution, odd. The papers' is (3, 7, 7); on small frames (3, 3, 3) costs a third
+            of the whole network less.
     """
 
     modality = "video"
@@ -65,6 +70,7 @@ class R2Plus1D(Backbone):
         time_strides: Sequence[int],
         in_channels: int = 3,
         stem_pool: bool = True,
+        stem: Sequence[int] = STEM,
     ) -> None:
         super().__init__(pool)
         self.in_channels = check_count("in_channels", in_channels)
@@ -73,8 +79,12 @@ class R2Plus1D(Backbone):
             check_counts("blocks", blocks, 4),
             check_counts("time_strides", time_strides, 4),
         )
+        kernel = cast(Triple, check_counts("stem", stem, 3))
+        if not all(k % 2 for k in kernel):
+            raise UserError(f"stem must be 3 odd numbers, got {stem!r}")
+        padding = cast(Triple, tuple(k // 2 for k in kernel))
         self.conv1 = nn.Sequential(
-            nn.Conv3d(self.in_channels, width, (3, 7, 7), (1, 2, 2), (1, 3, 3), bias=False),
+            nn.Conv3d(self.in_channels, width, kernel, (1, 2, 2), padding, bias=False),
             nn.BatchNorm3d(width),
             nn.ReLU(inplace=True),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)) if stem_pool else nn.Identity(),
@@ -97,9 +107,10 @@ def r2plus1d_10(
     time_strides: Sequence[int] = (1, 2, 2, 2),
     in_channels: int = 3,
     stem_pool: bool = True,
+    stem: Sequence[int] = STEM,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with one block a stage (its analysis network, table 9)."""
-    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides, in_channels, stem_pool)
+    return R2Plus1D((1, 1, 1, 1), width, pool, time_strides, in_channels, stem_pool, stem)
 
 
 @register_backbone
@@ -109,9 +120,10 @@ def r2plus1d_18(
     time_strides: Sequence[int] = (1, 2, 2, 2),
     in_channels: int = 3,
     stem_pool: bool = True,
+    stem: Sequence[int] = STEM,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with two blocks a stage (AVID table 10, CrissCross table S5)."""
-    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides, in_channels, stem_pool)
+    return R2Plus1D((2, 2, 2, 2), width, pool, time_strides, in_channels, stem_pool, stem)
 
 
 @register_backbone
@@ -122,6 +134,7 @@ def r2plus1d_34(
     blocks: Sequence[int] = (3, 4, 6, 3),
     in_channels: int = 3,
     stem_pool: bool = True,
+    stem: Sequence[int] = STEM,
 ) -> R2Plus1D:
     """AVID's R(2+1)D with the 3-4-6-3 blocks of ResNet-34."""
-    return R2Plus1D(blocks, width, pool, time_strides, in_channels, stem_pool)
+    return R2Plus1D(blocks, width, pool, time_strides, in_channels, stem_pool, stem)

@@ -5,6 +5,7 @@ import torch
 from torchvision.models.video import r2plus1d_18
 
 from ssl_av.backbones import Backbone, create_backbone
+from ssl_av.errors import UserError
 
 
 def on_meta(name: str, **kw: object) -> Backbone:
@@ -108,3 +109,18 @@ def test_two_channels_for_optical_flow(name: str) -> None:
         two(torch.empty(1, 3, 8, 32, 32, device="meta"))
     stems = [next(p for p in net.parameters()).numel() for net in (two, three)]
     assert stems[0] * 3 == stems[1] * 2
+
+
+def test_a_smaller_stem_keeps_the_shape_of_the_maps() -> None:
+    small, own = (create_backbone("r2plus1d_10", width=4, **kw).eval() for kw in ({"stem": (3, 3, 3)}, {}))
+    x = torch.randn(1, 3, 4, 32, 32)
+    assert next(small.parameters()).shape == (4, 3, 3, 3, 3)
+    assert [m.shape for m in small.forward_stages(x).values()] == [
+        m.shape for m in own.forward_stages(x).values()
+    ]
+
+
+@pytest.mark.parametrize("stem", [(3, 4, 3), (3, 3), 3])
+def test_a_stem_that_cannot_be_is_refused(stem: object) -> None:
+    with pytest.raises(UserError, match="stem must be 3"):
+        create_backbone("r2plus1d_10", stem=stem)
