@@ -212,13 +212,16 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     from pytorch_lightning.callbacks import RichProgressBar
     from rich.console import Console
 
+    from ssl_av.data.once import decode_once
     from ssl_av.data.prepare import prepare_manifest
     from ssl_av.quiet import quiet
-    from ssl_av.run import execute
+    from ssl_av.run import asked_views, build_method, execute
 
     quiet()
     console = Console()
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
+    views = asked_views(build_method(config, manifest))
+    manifest = decode_once(manifest, config.data["name"], config.loading, views)
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
 
     def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
@@ -245,13 +248,14 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
     from ssl_av.data.datamodule import AVDataModule
     from ssl_av.data.datasets import dataset_class
+    from ssl_av.data.once import decode_once
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.evaluation.features import Towers
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols
     from ssl_av.options import check
     from ssl_av.quiet import quiet
-    from ssl_av.run import describe, write_json
+    from ssl_av.run import asked_views, describe, write_json
     from ssl_av.run import evaluate as measure
 
     quiet()
@@ -289,6 +293,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"{' and '.join(method.backbones)} only"
         )
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
+    manifest = decode_once(manifest, config.data["name"], config.loading, asked_views(method))
     usable = restrict(manifest, towers.modalities, config.data["name"])
     with Evaluating(console) as said:
         results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, said)
@@ -384,7 +389,10 @@ def _data(base: Mapping[str, Any], name: str | None, given: Dotted) -> dict[str,
     check_names("data", parameters_of(dataset, Loading), given)
     loading = check("data", Loading, {k: v for k, v in given.items() if k in LOADING_FIELDS})
     own = plain(check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS}))
-    kept = {k: v for k, v in base.items() if k in LOADING_FIELDS or name == base.get("name")}
+    # What suits a small set that is embedded need not suit terabytes: those are decoded into the cache when asked to.
+    kept = {
+        k: v for k, v in base.items() if name == base.get("name") or (k in LOADING_FIELDS and k != "pack")
+    }
     return {**kept, "name": name, **own, **loading}
 
 

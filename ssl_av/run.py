@@ -24,7 +24,7 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import restrict, summary
 from ssl_av.data.probing import MISSING
-from ssl_av.data.views import modalities
+from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
 from ssl_av.evaluation.features import Features, Progress, Towers, extract
@@ -54,6 +54,12 @@ def new_method(config: RunConfig, samples: int, classes: int) -> Method:
     if "num_classes" in wanted:
         settings["num_classes"] = classes
     return create_method(name, **settings)
+
+
+def asked_views(method: Method) -> list[View]:
+    """All that a run reads: the method's own views, and the sound that its evaluation hears."""
+    heard = AudioView(method.inputs.audio_seconds, int(method.front_end.sample_rate))
+    return [*method.views.values(), heard]
 
 
 NAMED = 1000

@@ -23,10 +23,12 @@ from ssl_av.bench.suite import Suite, SuiteFolder
 from ssl_av.bench.summary import summary_table
 from ssl_av.bench.worker import failure, run_in_process
 from ssl_av.config import RunConfig
+from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
+from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.methods import method_class
-from ssl_av.run import build_method
+from ssl_av.run import asked_views, build_method
 
 #: A run's share of its bar that is training; the rest is evaluation.
 TRAINING = 0.8
@@ -53,12 +55,16 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     # Every method gets the samples that all of them can use: with picture and sound.
     manifest = restrict(prepared, ("video", "audio"), name)
     plan = suite.plan(methods)
+    views: list[View] = []
     for config in plan:
         if config.method["name"] != "supervised" or len(manifest.classes) > 1:
             config.budget.to_steps(
                 len(manifest.split("train")), min(config.loading.batch_size, len(manifest))
             )
-            build_method(config, manifest)  # a wrong setting is told now, not after an hour
+            views += asked_views(
+                build_method(config, manifest)
+            )  # a wrong setting is told now, not in an hour
+    manifest = restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
     folder = SuiteFolder(out, suite, manifest.hash, methods, command)
     saved = out / "manifest.arrow"
     manifest.save(saved)

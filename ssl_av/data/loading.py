@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ssl_av.errors import UserError
+from ssl_av.errors import UserError, unknown
+
+PACKS = ("none", "frames", "video")
 
 
 @dataclass(frozen=True)
@@ -14,12 +16,15 @@ class Loading:
 
     Attributes:
         batch_size: samples a step.
-        num_workers: reading processes; -1 is half of the machine's cores, at least one.
+        num_workers: reading processes; -1 is half of the machine's cores, at least one, and none where ``pack`` leaves
+            nothing to decode.
         reader: media backend, ``pyav``, ``decord`` or ``torchcodec``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
         timeout: seconds that reading one sample may take before it is skipped.
         flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
+        pack: ``frames`` or ``video``: decode every file once, into a pack in the cache (docs/packs.md), and train from
+            that; ``none``: read the files.
     """
 
     batch_size: int = 32
@@ -29,6 +34,7 @@ class Loading:
     max_bad: float = 0.05
     timeout: float = 60.0
     flow: str | None = None
+    pack: str = "none"
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -37,13 +43,17 @@ class Loading:
             raise UserError(f"decode_size must be at least 8 pixels, got {self.decode_size}")
         if not 0 <= self.max_bad <= 1:
             raise UserError(f"max_bad is a share of the samples, between 0 and 1, got {self.max_bad}")
+        if self.pack not in PACKS:
+            raise unknown("data.pack", self.pack, PACKS)
         if self.timeout <= 0:
             raise UserError(f"timeout must be more than 0 seconds, got {self.timeout}")
 
     @property
     def workers(self) -> int:
         """The number of reading processes on this machine."""
-        return max((os.cpu_count() or 2) // 2, 1) if self.num_workers < 0 else self.num_workers
+        if self.num_workers >= 0:
+            return self.num_workers
+        return 0 if self.pack == "frames" else max((os.cpu_count() or 2) // 2, 1)
 
     @property
     def compute_threads(self) -> int:

@@ -127,28 +127,39 @@ class Collapse(pl.Callback):
 
 
 class Clock(Profiler):
-    """Adds up the seconds of training steps and of waiting for data, through Lightning's profiler hooks."""
+    """Adds up the seconds of waiting for data, augmenting and training steps, through Lightning's profiler hooks."""
 
-    WAIT, STEP = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batch"
+    WAIT, AUGMENT, STEP = (
+        "[_TrainingEpochLoop].train_dataloader_next",
+        "batch_to_device",
+        "run_training_batch",
+    )
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds = {self.WAIT: 0.0, self.STEP: 0.0}
+        self.seconds = {self.WAIT: 0.0, self.AUGMENT: 0.0, self.STEP: 0.0}
         self._since: dict[str, float] = {}
 
     def start(self, action_name: str) -> None:
         """Called by Lightning before an action."""
-        if action_name in self.seconds:
-            self._since[action_name] = time.perf_counter()
+        name = self._name(action_name)
+        if name in self.seconds:
+            self._since[name] = time.perf_counter()
 
     def stop(self, action_name: str) -> None:
         """Called by Lightning after an action."""
-        if action_name in self._since:
-            self.seconds[action_name] += time.perf_counter() - self._since.pop(action_name)
+        name = self._name(action_name)
+        if name in self._since:
+            self.seconds[name] += time.perf_counter() - self._since.pop(name)
+
+    @staticmethod
+    def _name(action: str) -> str:
+        """Without the class of the strategy, of which there are many."""
+        return action.rpartition(".")[2] if action.startswith("[Strategy]") else action
 
     @property
     def total(self) -> float:
-        """Seconds of training: steps and waiting, without probes and checkpoints."""
+        """Seconds of training: waiting, augmenting and steps, without probes and checkpoints."""
         return sum(self.seconds.values())
 
     @property
@@ -161,7 +172,7 @@ class Accounting(pl.Callback):
     """What a run spends and leaves out.
 
     Attributes:
-        clock: seconds of training and of waiting.
+        clock: seconds of waiting, augmenting and training.
         samples: source videos seen.
         clips: views seen.
         skipped: path → reason of samples that could not be read.

@@ -1,0 +1,53 @@
+"""Decoding a small data set once, before the first run that asks for it (``--data.pack frames``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from ssl_av.cache import cache_dir
+from ssl_av.data.datasets.pack import PackDataset
+from ssl_av.data.loading import Loading
+from ssl_av.data.manifest import Manifest
+from ssl_av.data.pack import MANIFEST_FILE, Pack, pack_at
+from ssl_av.data.pack.build import build_pack
+from ssl_av.data.views import AudioView, FlowView, View
+from ssl_av.errors import UserError
+
+RATE = 16_000
+"""Samples a second where nobody asks for sound."""
+
+
+def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable[View]) -> Manifest:
+    """The samples as a pack in the cache, where ``loading.pack`` asks for one; made on first use.
+
+    The pack's frames have ``decode_size`` pixels, its sound the highest rate among the views. Samples keep their
+    numbers, so that a seed draws the same views. Views of optical flow are read beside the files: with one among
+    the views the files are used as they are.
+
+    Args:
+        manifest: of the files.
+        name: of the data set.
+        loading: form of the pack, size of the frames, reader.
+        views: all that will be asked for.
+
+    Raises:
+        UserError: if the pack cannot be written.
+    """
+    views = list(views)
+    if loading.pack == "none" or pack_at(manifest.root) or any(isinstance(v, FlowView) for v in views):
+        return manifest
+    rate = max((v.rate for v in views if isinstance(v, AudioView)), default=RATE)
+    how = {"reader": loading.reader, "form": loading.pack, "size": loading.decode_size, "rate": rate}
+    pack = Pack(name, manifest.hash, len(manifest), **how)  # type: ignore[arg-type]
+    key = f"{name}-{manifest.hash}-{pack.form}-{pack.size}-{pack.rate}-{pack.reader}"
+    folder = cache_dir() / "packs" / key
+    if not (folder / MANIFEST_FILE).is_file():
+        try:
+            # A process takes seconds to start: one for each hundred videos.
+            build_pack(
+                manifest, pack, folder, min(os.cpu_count() or 1, 1 + len(manifest) // 100), progress=True
+            )
+        except UserError as e:
+            raise UserError(f"{e}; or use the files as they are: --data.pack none") from None
+    return PackDataset(folder).manifest()

@@ -1,0 +1,78 @@
+"""A small data set is decoded once, and gives what its files give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_av.commands import resolve_suite
+from ssl_av.data import once
+from ssl_av.data.datamodule import ClipDataset
+from ssl_av.data.loading import Loading
+from ssl_av.data.manifest import Manifest
+from ssl_av.data.once import decode_once
+from ssl_av.data.pack import pack_at
+from ssl_av.data.prepare import prepare_manifest
+from ssl_av.data.views import Anywhere, AudioView, FlowView, Near, VideoView, View
+from ssl_av.errors import UserError
+
+VIEWS: dict[str, View] = {
+    "audio": AudioView(1.0, 8000, when=Anywhere()),
+    "video": VideoView(4, 8.0, 32, when=Near("audio", 0.5)),
+}
+FRAMES = Loading(num_workers=1, decode_size=32, pack="frames")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manifest:
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    sizes = {"train": 3, "val": 1, "test": 1, "workers": 1}
+    return prepare_manifest("synthav", sizes, FRAMES, progress=False)
+
+
+def test_the_pack_gives_what_the_files_give(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = decode_once(manifest, "synthav", FRAMES, VIEWS.values())
+    pack = pack_at(packed.root)
+    assert pack is not None
+    assert (pack.form, pack.size, pack.rate, pack.hash) == ("frames", 32, 8000, manifest.hash)
+    files, stored = (ClipDataset(m.split("train"), VIEWS, FRAMES, seed=1) for m in (manifest, packed))
+    for index in range(3):
+        a, b = files[2, index], stored[2, index]
+        assert isinstance(a, dict)
+        assert isinstance(b, dict)
+        assert torch.equal(a["video"], b["video"])
+        assert a["label"] == b["label"]
+        # a sample of the file begins between two of the pack: the same sound, not the same numbers
+        assert torch.corrcoef(torch.stack([a["audio"], b["audio"]]))[0, 1] > 0.9
+
+    monkeypatch.setattr(once, "build_pack", lambda *a, **k: pytest.fail("packed again"))
+    assert decode_once(manifest, "synthav", FRAMES, VIEWS.values()).hash == packed.hash
+    assert decode_once(packed, "pack", FRAMES, VIEWS.values()) is packed
+
+
+def test_files_are_used_as_they_are(manifest: Manifest) -> None:
+    assert decode_once(manifest, "synthav", Loading(pack="none"), VIEWS.values()) is manifest
+    flow = {**VIEWS, "flow": FlowView(4, 8.0, 32)}
+    assert decode_once(manifest, "synthav", FRAMES, flow.values()) is manifest
+
+
+def test_a_cache_that_cannot_be_written(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "cache" / "packs").write_text("in the way")
+    with pytest.raises(UserError, match=r"or use the files as they are: --data.pack none"):
+        decode_once(manifest, "synthav", FRAMES, VIEWS.values())
+
+
+def test_another_data_set_is_not_decoded_unasked(tmp_path: Path) -> None:
+    root = {"root": str(tmp_path)}
+    assert resolve_suite("tiny", None, {}, {}).data["pack"] == "frames"
+    assert "pack" not in resolve_suite("tiny", "folder", root, {}).data
+    assert resolve_suite("tiny", "folder", {**root, "pack": "video"}, {}).data["pack"] == "video"
+
+
+def test_forms_are_named_and_need_no_readers() -> None:
+    with pytest.raises(UserError, match=r"unknown data\.pack 'frame'; did you mean frames"):
+        Loading(pack="frame")
+    assert (Loading(pack="frames").workers, Loading(pack="frames", num_workers=3).workers) == (0, 3)
+    assert Loading(pack="video").workers == Loading().workers >= 1
