@@ -32,7 +32,8 @@ sys.exit(main())
 @pytest.mark.slow
 def test_a_killed_reader_leaves_a_checkpoint_to_resume_from(ssl_av, small_fit, cache: Path, tmp_path: Path):
     out = tmp_path / "run"
-    options = ["fit", "--method", "avid", "--out", out, "--data.num_workers", "1", "--method.negatives", "8"]
+    options = ["fit", "--method", "avid", "--out", out, "--data.pack", "none", "--data.num_workers", "1"]
+    options += ["--method.negatives", "8"]
     options += [w if w != "steps=2" else "steps=6" for w in small_fit]
     died = subprocess.run(
         [sys.executable, "-c", KILLER, tmp_path / "mark", *map(str, options)],
