@@ -95,19 +95,31 @@ def sample_negatives(index: Tensor, n: int, size: int, exclude: Tensor | None = 
     Raises:
         ValueError: if nothing is left to draw from.
     """
-    forbidden = index[:, None] if exclude is None else torch.cat([index[:, None], exclude], dim=1)
-    forbidden = forbidden.sort(dim=1).values
+    if exclude is None:
+        if size < 2:
+            raise ValueError(f"no negatives left: {size} samples")
+        # A draw from one row less, in which the row itself stands for the last one. To ask first whether it occurs at
+        # all is much cheaper than to replace it, and in a large bank it hardly ever does.
+        rows, own = torch.randint(size - 1, (len(index), n), device=index.device), index[:, None]
+        if rows.numel() and int((rows ^ own).min()) == 0:  # 0 where both are the same, above 0 elsewhere
+            rows.masked_fill_(rows == own, size - 1)
+        return rows
+    forbidden = torch.cat([index[:, None], exclude], dim=1).sort(dim=1).values
     # A repeated row must forbid one rank only: push repeats beyond the end, where they shift nothing.
     repeat = torch.zeros_like(forbidden, dtype=torch.bool)
     repeat[:, 1:] = forbidden[:, 1:] == forbidden[:, :-1]
     forbidden = forbidden.masked_fill(repeat, size + forbidden.shape[1]).sort(dim=1).values
     allowed = size - (~repeat).sum(dim=1)
-    if int(allowed.min()) < 1:
+    fewest, most = (int(x) for x in allowed.aminmax())
+    if fewest < 1:
         raise ValueError(f"no negatives left: {size} samples, up to {forbidden.shape[1]} of them excluded")
+    if fewest == most:
+        rank = torch.randint(most, (len(index), n), device=index.device)
+    else:
+        rank = torch.rand(len(index), n, device=index.device, dtype=torch.float64)
+        rank = torch.minimum((rank * allowed[:, None]).long(), allowed[:, None] - 1)
     # The r-th allowed row is r + (number of forbidden rows f_j with f_j - j <= r).
     gaps = forbidden - torch.arange(forbidden.shape[1], device=index.device)
-    rank = (torch.rand(len(index), n, device=index.device, dtype=torch.float64) * allowed[:, None]).long()
-    rank = torch.minimum(rank, allowed[:, None] - 1)
     return rank + torch.searchsorted(gaps.contiguous(), rank, right=True)
 
 
