@@ -180,6 +180,8 @@ def _largest(score: Tensor, k: int) -> Tensor:
     if k >= groups.shape[1]:
         return score.topk(k, dim=1).indices
     best = groups.amax(dim=2).topk(k, dim=1, sorted=False).indices
-    within = groups.gather(1, best[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+    # Whole groups are copied: a gather, element by element, takes five times as long.
+    first = torch.arange(len(groups), device=score.device)[:, None] * groups.shape[1]
+    within = groups.flatten(0, 1).index_select(0, (first + best).flatten()).view(len(groups), -1)
     at = within.topk(k, dim=1).indices
     return best.gather(1, at // GROUP) * GROUP + at % GROUP
