@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_resume, check_seeds, check_trainer
+from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 
@@ -91,6 +92,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
     check_trainer(suite.trainer)
+    known_methods([*names, *suite.references])
+    for config in suite.plan(names):
+        check_settings(config)
     from rich.console import Console
 
     from ssl_av.bench.run_suite import run_suite
@@ -102,6 +106,7 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av fit`: trains one method, measures it and writes the run's folder."""
     recipe = fit_recipe(args)
     config = fit_config(args, dotted, recipe)
+    check_settings(config)
     if args.dry_run:
         from ssl_av.dry_run import dry_run
 
@@ -116,8 +121,7 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    if resume:
-        check_resume(out, config)
+    start = _start(out, config) if resume else None
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
     check_folder("--out", out)
@@ -145,10 +149,22 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
         elif what != "training" and done in (0, total):
             console.print(f"{what} …" if total == 0 else f"{what}: done", highlight=False)
 
-    record = execute(config, manifest, out, say, bar, resume)
+    record = execute(config, manifest, out, say, bar, start)
     _say_results(record, console)
     console.print(f"run: {out}")
     return 0
+
+
+def _start(out: Path, config: RunConfig) -> Path:
+    """The checkpoint that ``--resume`` goes on from; says so if it is not the last one."""
+    from ssl_av.resume import last_checkpoint, resumable
+
+    check_resume(out, config)
+    start, last = resumable(out), last_checkpoint(out)
+    if start != last:
+        state = "damaged or cut off" if last.exists() else "gone"
+        print(f"ssl-av: warning: {last} is {state}; going on from {start}, which is older", file=sys.stderr)
+    return start
 
 
 def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:

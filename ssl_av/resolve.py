@@ -180,4 +180,4 @@ def known_methods(names: list[str]) -> None:
     known = list_methods()
     for name in names:
         if name not in known:
-            raise unknown("method", name, known, hint="ssl-av list methods")
+            raise unknown("method", str(name), known, hint="ssl-av list methods")
