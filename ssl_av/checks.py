@@ -69,16 +69,13 @@ def check_folder(option: str, folder: Path) -> None:
 
 
 def check_resume(folder: Path, config: RunConfig) -> None:
-    """The run in a folder is the one that is asked for; budget, trainer and speed of reading may differ.
+    """A run in the folder is the one that is asked for; budget, trainer and speed of reading may differ.
 
     Raises:
-        UserError: if there is no run, or another method, other settings or other data.
+        UserError: if it is of another method, other settings or other data.
     """
     from ssl_av.config import load_yaml
 
-    last = folder / "checkpoints" / "last.ckpt"
-    if not last.is_file():
-        raise UserError(f"--resume: there is no {last}; leave --resume out to begin")
     about = folder / "config.yaml"
     if not about.is_file():
         return
@@ -96,6 +93,19 @@ def check_resume(folder: Path, config: RunConfig) -> None:
 RESUMED = ("method", "data", "seed")
 SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad")
 """Settings that change how fast or how patiently samples are read, not which."""
+
+
+def check_settings(config: RunConfig) -> None:
+    """The groups of settings of a run's method, and how its data are read, before any data are prepared.
+
+    Raises:
+        UserError: for a value that is refused.
+    """
+    from ssl_av.methods import method_class
+    from ssl_av.methods.settings import resolve
+
+    own = {k: v for k, v in config.method.items() if k != "name"}
+    _ = config.loading, resolve(method_class(config.method["name"]), own)
 
 
 def check_trainer(settings: Mapping[str, Any]) -> None:

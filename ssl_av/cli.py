@@ -174,9 +174,11 @@ def run(argv: Sequence[str]) -> int:
             )
         return PLAIN[args.command](args)
     groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
-    from ssl_av.options import parse_dotted
+    from ssl_av.options import check_named_once, parse_dotted
 
     dotted = parse_dotted(rest, groups, parser.options())
+    for group in ("method", "data"):
+        check_named_once(group, getattr(args, group, None), dotted.get(group, {}))
     if args.command == "fit":
         return commands.fit(args, dotted)
     if args.command == "bench":

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_groups, check_resume, check_seeds, check_trainer
-from ssl_av.errors import UserError, unknown
+from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
+from ssl_av.errors import UserError
+from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 
 if TYPE_CHECKING:
-    from ssl_av.bench.suite import Suite
     from ssl_av.config import RunConfig
-    from ssl_av.recipes import Recipe
-
-Dotted = dict[str, Any]
 
 
 def list_names(what: str, method: str | None = None) -> int:
@@ -82,7 +80,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     names = _split(args.methods)
     if not names:
         raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
-    _known_methods([*names, *dotted.get("methods", {})])
+    known_methods([*names, *dotted.get("methods", {})])
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     if args.budget:
         overrides["budget"] = args.budget
@@ -94,6 +92,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
     check_trainer(suite.trainer)
+    known_methods([*names, *suite.references])
+    for config in suite.plan(names):
+        check_settings(config)
     from rich.console import Console
 
     from ssl_av.bench.run_suite import run_suite
@@ -103,8 +104,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av fit`: trains one method, measures it and writes the run's folder."""
-    recipe = _recipe(args)
-    config = _fit_config(args, dotted, recipe)
+    recipe = fit_recipe(args)
+    config = fit_config(args, dotted, recipe)
+    check_settings(config)
     if args.dry_run:
         from ssl_av.dry_run import dry_run
 
@@ -115,95 +117,11 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     return _train(config, out, args.resume)
 
 
-def _recipe(args: argparse.Namespace) -> Recipe | None:
-    """The recipe that `fit` starts from, at toy size where that was asked."""
-    if not args.recipe:
-        if args.shrink:
-            raise UserError("--shrink makes a recipe small: give --recipe NAME (`ssl-av list recipes`)")
-        return None
-    if args.suite:
-        raise UserError("--recipe and --suite both say where defaults come from; give one of them")
-    from ssl_av.recipes import load_recipe
-    from ssl_av.recipes.shrink import shrunk
-
-    recipe = load_recipe(args.recipe)
-    return shrunk(recipe) if args.shrink else recipe
-
-
-def _fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) -> RunConfig:
-    """The run that `fit` was asked for: recipe or suite, then the config file, then options."""
-    from ssl_av.config import Budget, load_yaml, merge
-
-    file = load_yaml(Path(args.config)) if args.config else {}
-    allowed = ("method", "data", "budget", "evaluation", "trainer", "seed", "wandb", "suite")
-    for key in file:
-        if key not in allowed:
-            raise unknown(f"key in {args.config}", key, allowed)
-    check_groups(args.config, file, ("method", "data", "evaluation", "trainer"))
-    given = merge({k: v for k, v in file.items() if k in ("method", "data", "trainer", "evaluation")}, dotted)
-    method = args.method or given.get("method", {}).get("name") or (recipe and recipe.method["name"])
-    if not method:
-        raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`), or --recipe")
-    _known_methods([method])
-    if recipe is not None and method != recipe.method["name"]:
-        raise UserError(f"recipe {recipe.name} is of {recipe.method['name']}, not of {method}")
-    from ssl_av.methods import method_class
-    from ssl_av.options import check
-
-    if not method_class(method).trains:
-        raise UserError(
-            f"'{method}' is an untrained reference: `ssl-av bench` measures it, there is nothing to fit"
-        )
-    own = {k: v for k, v in given.get("method", {}).items() if k != "name"}
-    own = check("method", method_class(method), own, skip=("num_samples", "num_classes"))
-    data = dict(given.get("data", {}))
-    budget = args.budget or file.get("budget")
-    overrides: Dotted = {"methods": {method: own}}
-    for key in ("evaluation", "trainer"):
-        if key in given:
-            overrides[key] = given[key]
-    if budget:
-        overrides["budget"] = budget
-    overrides["wandb"] = args.wandb or file.get("wandb", "off")
-    base = None
-    if recipe is not None:
-        base = recipe.suite_values()
-        # YAML reads 1e-4 as a word: the recipe's numbers are checked as options are.
-        base["methods"][method] = check(
-            "method", method_class(method), base["methods"][method], skip=("num_samples", "num_classes")
-        )
-    dataset = args.data or data.pop("name", None)
-    suite = resolve_suite(args.suite or "tiny", dataset, data, overrides, base)
-    seed = check_seeds("--seed", [args.seed if args.seed is not None else file.get("seed", 0)])[0]
-    config = suite.run_config(method, seed)
-    if recipe is not None:
-        config = dataclasses.replace(config, suite="", recipe=recipe.name)
-    if args.init:
-        if not Path(args.init).exists():
-            raise UserError(f"--init {args.init}: no such file")
-        init = {"file": str(Path(args.init).resolve()), "parts": args.init_parts or "all"}
-        config = dataclasses.replace(config, init=init)
-    elif args.init_parts:
-        raise UserError("--init-parts says what of --init FILE is taken; give that too")
-    trainer = {
-        k: v for k, v in config.trainer.items() if k not in ("max_steps", "max_epochs") or v is not None
-    }
-    config = dataclasses.replace(config, trainer=trainer)  # null: no limit but the budget's
-    limits = {k: v for k, v in config.trainer.items() if k in ("max_steps", "max_epochs")}
-    if limits:  # the trainer's own words for a budget win over the suite's
-        name, value = next(iter(limits.items()))
-        asked = Budget(**{name.removeprefix("max_"): int(value)})
-        rest = {k: v for k, v in config.trainer.items() if k not in limits}
-        config = dataclasses.replace(config, budget=asked, trainer=rest)
-    return config
-
-
 def _train(config: RunConfig, out: Path, resume: bool) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    if resume:
-        check_resume(out, config)
+    start = _start(out, config) if resume else None
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
     check_folder("--out", out)
@@ -234,10 +152,22 @@ def _train(config: RunConfig, out: Path, resume: bool) -> int:
         elif what != "training" and done in (0, total):
             console.print(f"{what} …" if total == 0 else f"{what}: done", highlight=False)
 
-    record = execute(config, manifest, out, say, bar, resume)
+    record = execute(config, manifest, out, say, bar, start)
     _say_results(record, console)
     console.print(f"run: {out}")
     return 0
+
+
+def _start(out: Path, config: RunConfig) -> Path:
+    """The checkpoint that ``--resume`` goes on from; says so if it is not the last one."""
+    from ssl_av.resume import last_checkpoint, resumable
+
+    check_resume(out, config)
+    start, last = resumable(out), last_checkpoint(out)
+    if start != last:
+        state = "damaged or cut off" if last.exists() else "gone"
+        print(f"ssl-av: warning: {last} is {state}; going on from {start}, which is older", file=sys.stderr)
+    return start
 
 
 def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
@@ -267,7 +197,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         config = RunConfig.from_dict(load_yaml(beside))
     else:
         config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
-    data = _data(config.data, args.data, dotted.get("data", {}))
+    data = resolve_data(config.data, args.data, dotted.get("data", {}))
     settings = merge(
         dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
     )
@@ -329,81 +259,6 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
         console.print(f"{len(skipped)} samples were skipped:")
         for s in skipped[:10]:
             console.print(f"  {s['path']}: {s['reason']}", markup=False)
-
-
-def resolve_suite(
-    name: str,
-    data: str | None,
-    data_args: Dotted,
-    overrides: Dotted,
-    base: Mapping[str, Any] | None = None,
-) -> Suite:
-    """A suite, or ``base`` in its place, with what the command line changes, every name and type checked."""
-    import pytorch_lightning as pl
-
-    from ssl_av.bench.suite import GROUPS, suite_from
-    from ssl_av.config import Evaluation, load_yaml, merge
-    from ssl_av.evaluation.protocols import check_protocols
-    from ssl_av.methods import method_class
-    from ssl_av.methods.settings import Inputs, Networks
-    from ssl_av.options import check, config_file
-
-    where = "recipe" if base is not None else str(config_file("suites", name))
-    if base is None:
-        base = load_yaml(Path(where))
-        check_groups(where, base, GROUPS)
-    checked = dict(overrides)
-    for group, target in (
-        ("evaluation", Evaluation),
-        ("inputs", Inputs),
-        ("networks", Networks),
-        ("trainer", pl.Trainer),
-    ):
-        if group in checked:
-            checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
-    if "methods" in checked:
-        checked["methods"] = {
-            m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))
-            for m, settings in checked["methods"].items()
-        }
-    values = merge(base, checked)
-    if "budget" in checked:
-        values["budget"] = checked["budget"]
-    values["data"] = _data(base.get("data", {}), data, data_args)
-    suite = suite_from(values, where)
-    check_protocols(list(suite.evaluation.protocols))
-    return suite
-
-
-def _data(base: Mapping[str, Any], name: str | None, given: Dotted) -> dict[str, Any]:
-    """The ``data`` group: another data set keeps how data are loaded, not the old one's arguments."""
-    from ssl_av.config import LOADING_FIELDS
-    from ssl_av.data.datasets import dataset_class
-    from ssl_av.data.loading import Loading
-    from ssl_av.methods.settings import plain
-    from ssl_av.options import check, check_names, parameters_of
-
-    name = name or given.get("name") or base.get("name", "synthav")
-    dataset = dataset_class(name)
-    given = {k: v for k, v in given.items() if k != "name"}
-    check_names("data", parameters_of(dataset, Loading), given)
-    loading = check("data", Loading, {k: v for k, v in given.items() if k in LOADING_FIELDS})
-    own = plain(check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS}))
-    # What suits a small set that is embedded need not suit terabytes: those are decoded into the cache when asked to.
-    kept = {
-        k: v for k, v in base.items() if name == base.get("name") or (k in LOADING_FIELDS and k != "pack")
-    }
-    return {**kept, "name": name, **own, **loading}
-
-
-def _known_methods(names: list[str]) -> None:
-    """Raises for the first name that is no method; imports none of them."""
-    from ssl_av.methods import list_methods
-
-    known = list_methods()
-    for name in names:
-        if name not in known:
-            raise unknown("method", name, known, hint="ssl-av list methods")
 
 
 def _split(text: str | None) -> list[str]:

@@ -57,6 +57,13 @@ def parse_dotted(words: Sequence[str], groups: Sequence[str], options: Sequence[
     return out
 
 
+def check_named_once(group: str, name: str | None, settings: Mapping[str, Any]) -> None:
+    """Raises a `UserError` where ``--method brave`` and ``--method.name avid`` name two things."""
+    again = settings.get("name", name)
+    if name is not None and again != name:
+        raise UserError(f"--{group} {name} and --{group}.name {again} name two; give one of them")
+
+
 def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str] = ()) -> dict[str, Any]:
     """Checks values against a class's parameters: names with near misses, types by jsonargparse.
 
@@ -209,6 +216,7 @@ def configs_root() -> Path:
 
 __all__ = [
     "check",
+    "check_named_once",
     "check_names",
     "config_file",
     "configs_root",

@@ -33,6 +33,7 @@ from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
+from ssl_av.resume import last_checkpoint
 
 Record = dict[str, Any]
 #: (what is going on, done, total, named numbers)
@@ -73,7 +74,7 @@ def execute(
     out: Path,
     report: Report | None = None,
     callbacks: list[pl.Callback] | None = None,
-    resume: bool = False,
+    resume: Path | None = None,
 ) -> Record:
     """Runs and measures one method, and writes its folder (DESIGN: config.yaml, checkpoints, metrics.csv, record.json).
 
@@ -83,7 +84,7 @@ def execute(
         out: the run's folder.
         report: called as the run goes on.
         callbacks: further Lightning callbacks (a progress bar).
-        resume: continue from ``checkpoints/last.ckpt`` where it exists.
+        resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
 
     Returns:
         The record that was written.
@@ -93,10 +94,8 @@ def execute(
     data = AVDataModule(usable, config.loading, config.seed)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     method = build_method(config, usable)  # a memory bank has one row for each sample that is used
-    last = out / "checkpoints" / "last.ckpt"
-    path = str(last) if resume and last.is_file() else None
     init: Record | None = dict(config.init) or None
-    if init and not path:
+    if init and not resume:
         init = initialise(method, init["file"], init["parts"])
         if report:
             report("\n".join(describe_init(init)), 0, 0, {})
@@ -127,14 +126,14 @@ def execute(
         trainer = pl.Trainer(
             callbacks=[accounting, collapse, probe, checkpoint, *extra], profiler=clock, **settings
         )
-        trainer.fit(method, datamodule=data, ckpt_path=path, weights_only=True if path else None)
-        trainer.save_checkpoint(last)
+        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+        trainer.save_checkpoint(last_checkpoint(out))
         steps = trainer.global_step
         if not all(torch.isfinite(torch.tensor(v)) for _, v in accounting.losses[-1:]):
             raise RuntimeError(f"the loss is {accounting.losses[-1][1]} at step {steps}")
     else:
-        (out / "checkpoints").mkdir(exist_ok=True)
-        save_untrained(method, out / "checkpoints" / "last.ckpt")
+        last_checkpoint(out).parent.mkdir(exist_ok=True)
+        save_untrained(method, last_checkpoint(out))
 
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")

@@ -70,6 +70,49 @@ def test_negatives_avoid_positives_with_repeats_and_the_row_itself_among_them():
         assert (counts[counts > 0] - expected).abs().max() < 5 * expected**0.5
 
 
+@pytest.mark.parametrize(
+    "exclude", [None, torch.tensor([[1, 7], [2, 2], [6, 0]]), torch.tensor([[1], [2], [6]])]
+)
+def test_a_seed_gives_the_same_negatives(exclude):
+    index = torch.tensor([0, 3, 9])
+    drawn = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        drawn.append(sample_negatives(index, 50, 10, exclude))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert drawn[0].shape == (3, 50)
+    assert drawn[0].dtype == torch.long
+
+
+def test_negatives_are_uniform_where_as_many_rows_are_excluded_for_each():
+    torch.manual_seed(0)
+    index, exclude = torch.tensor([2, 9]), torch.tensor([[0, 4], [3, 1]])
+    drawn = sample_negatives(index, 21_000, 10, exclude)
+    for row in range(2):
+        counts = torch.bincount(drawn[row], minlength=10).float()
+        assert counts[index[row]] == counts[exclude[row]].sum() == 0
+        # 3000 expected, standard deviation 51
+        assert (counts[counts > 0] - 3000).abs().max() < 5 * 51
+
+
+def test_of_two_rows_the_other_is_drawn_and_one_alone_has_no_negative():
+    assert sample_negatives(torch.tensor([0, 1]), 6, 2).tolist() == [[1] * 6, [0] * 6]
+    with pytest.raises(ValueError, match="no negatives left"):
+        sample_negatives(torch.tensor([0]), 4, 1)
+
+
+def test_in_a_large_bank_the_last_row_and_the_first_can_be_drawn_and_the_own_cannot():
+    """So few draws of so many rows that only one in two batches holds an own row at all."""
+    torch.manual_seed(0)
+    size, index = 600, torch.arange(0, 600, 60)
+    drawn = torch.cat([sample_negatives(index, 40, size) for _ in range(300)], dim=1)
+    assert not (drawn == index[:, None]).any()
+    counts = torch.bincount(drawn.flatten(), minlength=size).float()
+    often = torch.full((size,), 10 * 12_000 / (size - 1)).index_fill(0, index, 9 * 12_000 / (size - 1))
+    assert (counts - often).abs().max() < 5 * 200**0.5
+
+
 def test_no_negatives_left_is_an_error():
     with pytest.raises(ValueError, match="no negatives left"):
         sample_negatives(torch.tensor([0]), 4, 3, torch.tensor([[1, 2]]))

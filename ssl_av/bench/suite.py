@@ -14,6 +14,7 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
+from ssl_av.resume import is_whole, last_checkpoint
 
 GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
@@ -187,7 +188,7 @@ class SuiteFolder:
     def resumable(self, config: RunConfig) -> bool:
         """Whether an interrupted run of this very configuration left a checkpoint to continue from."""
         folder = self.run_folder(config)
-        if not (folder / "checkpoints" / "last.ckpt").is_file() or (folder / "record.json").is_file():
+        if (folder / "record.json").is_file() or not is_whole(last_checkpoint(folder)):
             return False
         try:
             return self._same(load_yaml(folder / "config.yaml"), config)

@@ -106,6 +106,7 @@ def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, message
     sys.stdout = sys.stderr = log
     from ssl_av.data.manifest import Manifest
     from ssl_av.errors import UserError
+    from ssl_av.resume import last_checkpoint
     from ssl_av.run import execute, write_record
 
     run = RunConfig.from_dict(config)
@@ -118,7 +119,8 @@ def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, message
             messages.put((what, done, total, numbers))
 
     try:
-        execute(run, Manifest.load(Path(manifest)), folder, report, resume=resume)
+        begin = last_checkpoint(folder) if resume else None
+        execute(run, Manifest.load(Path(manifest)), folder, report, resume=begin)
     except UserError as e:
         write_record(failure(run, str(e), started), folder)
     except Exception as e:

@@ -16,8 +16,8 @@ class Loading:
 
     Attributes:
         batch_size: samples a step.
-        num_workers: reading processes; -1 is half of the machine's cores, at least one, and none where ``pack`` leaves
-            nothing to decode.
+        num_workers: reading processes; 0: the training process reads; -1: half of the machine's cores, at least one, and
+            none where ``pack`` leaves nothing to decode.
         reader: media backend, ``pyav``, ``decord`` or ``torchcodec``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
@@ -39,6 +39,10 @@ class Loading:
     def __post_init__(self) -> None:
         if self.batch_size < 2:
             raise UserError(f"batch_size must be at least 2 (batch normalisation), got {self.batch_size}")
+        if self.num_workers < -1:
+            raise UserError(
+                f"num_workers must be at least 0, or -1 for half of the machine's cores, got {self.num_workers}"
+            )
         if self.decode_size < 8:
             raise UserError(f"decode_size must be at least 8 pixels, got {self.decode_size}")
         if not 0 <= self.max_bad <= 1:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssl_av.commands import resolve_suite
 from ssl_av.data import once
 from ssl_av.data.datamodule import ClipDataset
 from ssl_av.data.loading import Loading
@@ -17,6 +16,7 @@ from ssl_av.data.pack import pack_at
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.views import Anywhere, AudioView, FlowView, Near, VideoView, View
 from ssl_av.errors import UserError
+from ssl_av.resolve import resolve_suite
 
 VIEWS: dict[str, View] = {
     "audio": AudioView(1.0, 8000, when=Anywhere()),

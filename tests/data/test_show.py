@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from ssl_av.cli import run
-from ssl_av.commands import resolve_suite
 from ssl_av.config import RunConfig
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.show import Frames, Sound, flow_colours, look
 from ssl_av.errors import UserError
+from ssl_av.resolve import resolve_suite
 
 FEW = {"train": 18, "val": 1, "test": 1, "workers": 1, "num_workers": 0}
 WORDS = [word for name, value in FEW.items() for word in (f"--{name}", str(value))]

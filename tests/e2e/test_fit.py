@@ -46,6 +46,13 @@ def test_fit_writes_its_folder_and_can_be_resumed_and_evaluated(ssl_av, small_fi
     assert record["budget"]["spent"]["samples"] == 32
     assert [step for step, _ in record["curves"]["loss"]] == [1, 2, 3, 4]
 
+    whole = (out / "checkpoints" / "last.ckpt").read_bytes()
+    (out / "checkpoints" / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    cut = ssl_av("fit", "--method", "crisscross", "--out", out, *longer, "--resume")
+    assert (cut.returncode, cut.stderr.count("\n")) == (2, 1), cut.stderr
+    assert "last.ckpt is damaged, cut off" in cut.stderr
+    (out / "checkpoints" / "last.ckpt").write_bytes(whole)
+
     measured = ssl_av("eval", out, "--protocols", "retrieval", "--out", tmp_path / "measured")
     assert measured.returncode == 0, measured.stderr
     result = json.loads((tmp_path / "measured" / "evaluation.json").read_text())

@@ -86,6 +86,42 @@ def test_one_line_and_exit_code_2(words, says, tmp_path: Path, cache: Path, monk
     assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").rglob("*.ckpt"))
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([*FIT, "--method.optim.lr", "-0.1"], "optim.lr must be above 0, got -0.1"),
+        ([*FIT, "--method.optim.name", "adm"], "unknown optimizer 'adm'; did you mean adam"),
+        ([*FIT, "--method.optim.schedule", "cosin"], "unknown schedule 'cosin'; did you mean cosine"),
+        (
+            [*FIT, "--method.optim.warmup", "3 epoks"],
+            "unknown unit in optim.warmup 'epoks'; did you mean epochs",
+        ),
+        ([*FIT, "--method.optim.lr", "-1", "--dry-run"], "optim.lr must be above 0, got -1.0"),
+        (
+            [*BENCH, "--methods.avid.optim.weight_decay", "-1"],
+            "optim.weight_decay must be at least 0, got -1.0",
+        ),
+        ([*BENCH, "--methods.supervised.optim.name", "adm"], "unknown optimizer 'adm'; did you mean adam"),
+        ([*FIT, "--data.num_workers", "-5"], "num_workers must be at least 0, or -1 for half"),
+        ([*BENCH, "--data.num_workers", "-2"], "num_workers must be at least 0, or -1 for half"),
+        ([*FIT, "--method.name", "brave"], "--method avid and --method.name brave name two; give one"),
+        ([*FIT, "--data", "synthav", "--data.name", "csv"], "--data synthav and --data.name csv name two"),
+        ([*BENCH, "--data", "synthav", "--data.name", "csv"], "--data synthav and --data.name csv name two"),
+        (["fit", "--method.name", "brav"], "unknown method 'brav'; did you mean brave"),
+        (["fit", "--method.name", "3"], "unknown method '3'"),
+    ],
+)
+def test_told_before_any_data_are_prepared(words, says, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert (ended.value.code, len(lines)) == (2, 1)
+    assert says in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_folders_without_anything_to_read(ssl_av, tmp_path: Path):
     (tmp_path / "empty").mkdir()

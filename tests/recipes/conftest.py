@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from ssl_av.cli import build_parser
-from ssl_av.commands import _fit_config, _recipe
 from ssl_av.config import RunConfig
 from ssl_av.options import parse_dotted
+from ssl_av.resolve import fit_config, fit_recipe
 
 Resolve = Callable[..., RunConfig]
 
@@ -22,6 +22,6 @@ def resolved() -> Resolve:
         parser = build_parser()[1]["fit"]
         args, rest = parser.parse_known_args(["--recipe", name, *words])
         dotted = parse_dotted(rest, ("method", "data", "trainer", "evaluation"), parser.options())
-        return _fit_config(args, dotted, _recipe(args))
+        return fit_config(args, dotted, fit_recipe(args))
 
     return resolve

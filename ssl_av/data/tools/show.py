@@ -63,11 +63,11 @@ def run(args: argparse.Namespace, rest: Sequence[str]) -> int:
     if not method.trains:
         raise UserError(f"'{args.method}' is an untrained reference and has no views of its own")
 
-    from ssl_av.commands import resolve_suite
     from ssl_av.config import load_yaml
     from ssl_av.data.datasets import dataset_class
     from ssl_av.data.loading import Loading
     from ssl_av.options import check, config_file, parameters_of, parse_dotted
+    from ssl_av.resolve import resolve_suite
 
     data = args.data or load_yaml(config_file("suites", args.suite)).get("data", {}).get("name", "synthav")
     known_option(rest, parameters_of(dataset_class(data), Loading))

@@ -1,0 +1,93 @@
+"""Which checkpoint a training goes on from, when files are damaged."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_av import commands
+from ssl_av.config import Budget, RunConfig
+from ssl_av.errors import UserError
+from ssl_av.resume import is_whole, resumable
+
+RUN = RunConfig({"name": "avid", "dim": 8}, {"name": "synthav"}, Budget(steps=2))
+
+
+def training(path: Path, hours_old: float = 0) -> Path:
+    """A checkpoint with what Lightning goes on from, large enough to be damaged in its weights."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {"weight": torch.arange(5000.0)}
+    torch.save({"state_dict": state, "optimizer_states": [], "lr_schedulers": [], "loops": {}}, path)
+    os.utime(path, (1e9 - 3600 * hours_old,) * 2)
+    return path
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def flip(path: Path) -> None:
+    """One bit of the weights: torch.load does not notice."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert len(torch.load(path)["state_dict"]["weight"]) == 5000
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def weights_alone(path: Path) -> None:
+    torch.save({"state_dict": {}}, path)
+
+
+DAMAGES = [cut, flip, empty, weights_alone]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_told_and_left_as_it_is(damage, tmp_path: Path) -> None:
+    last = training(tmp_path / "checkpoints" / "last.ckpt")
+    assert is_whole(last)
+    assert resumable(tmp_path) == last
+    damage(last)
+    before = last.read_bytes()
+    with pytest.raises(
+        UserError, match=r"last\.ckpt is damaged.*none is beside it; put a whole copy in its place"
+    ):
+        resumable(tmp_path)
+    assert last.read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_the_newest_whole_one_takes_its_place_with_a_warning(damage, tmp_path: Path, capsys) -> None:
+    folder = tmp_path / "checkpoints"
+    last, newest = training(folder / "last.ckpt"), training(folder / "c.ckpt", 1)
+    older, oldest = training(folder / "b.ckpt", 2), training(folder / "a.ckpt", 3)
+    assert commands._start(tmp_path, RUN) == last
+    assert capsys.readouterr().err == ""
+    damage(last)
+    assert resumable(tmp_path) == newest
+    damage(newest)
+    os.utime(newest, (1e9 - 3600,) * 2)
+    assert commands._start(tmp_path, RUN) == older
+    said = capsys.readouterr().err
+    assert said == f"ssl-av: warning: {last} is damaged or cut off; going on from {older}, which is older\n"
+    damage(older)
+    damage(oldest)
+    with pytest.raises(UserError, match="and so are the 3 beside it"):
+        resumable(tmp_path)
+
+
+def test_none_at_all(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*last\.ckpt; leave --resume out to begin"):
+        resumable(tmp_path)
+
+
+def test_one_that_was_kept_stands_for_a_last_one_that_is_gone(tmp_path: Path, capsys) -> None:
+    kept = training(tmp_path / "checkpoints" / "kept.ckpt")
+    assert commands._start(tmp_path, RUN) == kept
+    assert "last.ckpt is gone; going on from" in capsys.readouterr().err
