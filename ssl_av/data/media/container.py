@@ -75,7 +75,7 @@ def seconds(stamp: int | None, base: Fraction | None) -> float:
 
 
 def is_mp4(source: Source) -> bool:
-    """Whether it is of the MP4 and MOV family, whose header says all that reading needs; False where it is not there."""
+    """Whether it is of the MP4 and MOV family, whose header says all that reading needs; False if not there."""
     if isinstance(source, bytes):
         return source[4:8] == b"ftyp"
     try:
