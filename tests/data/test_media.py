@@ -241,12 +241,12 @@ def test_an_mp4_header_is_believed_and_gives_what_probing_gives(
 
     monkeypatch.setattr(container_module.av, "open", spy)
     believed = [reader.read(source, *asked) for source in (path, path.read_bytes())]
-    assert len(opened) == 2 and all("codec_whitelist" in o for o in opened)
+    assert ["codec_whitelist" in o for o in opened] == [True, True]
     # the file itself is fine, but what is believed of it is of no use: read as any other file
     monkeypatch.setattr(container_module, "HEADER_ONLY", {"format_whitelist": "none"})
     opened.clear()
     probed = reader.read(path, *asked)
-    assert len(opened) == 2 and "format_whitelist" not in opened[1]
+    assert ["format_whitelist" in o for o in opened] == [True, False]
     for frames, waves in believed:
         np.testing.assert_array_equal(frames[0], probed[0][0])
         np.testing.assert_array_equal(waves[0], probed[1][0])
