@@ -20,6 +20,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.transforms import v2
 
+from ssl_av.allocator import keep_freed_memory
 from ssl_av.transforms import VideoAugment, VideoTransform, video_augment
 from ssl_av.transforms.texture import blur_kernel_size
 
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU (default: 1)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    torch.zeros(31 * 2**18)  # as a training does: after a large block malloc keeps the memory that is freed
+    keep_freed_memory()  # as a run does
     rounds, sizes = (2, QUICK) if args.quick else (15, SIZES)
     table = Table(
         "", "set", "batch", "here, ms", "one by one, ms", "times as fast", box=None, padding=(0, 2, 0, 0)

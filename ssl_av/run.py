@@ -16,6 +16,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 
+from ssl_av.allocator import keep_freed_memory
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.flow import describe_flow
@@ -101,6 +102,7 @@ def execute(
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
     torch.set_num_threads(config.loading.compute_threads)
+    keep_freed_memory()
     clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
     accounting = Accounting(clock)
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0

@@ -11,6 +11,13 @@ from ssl_av.transforms import colour, geometry, texture
 from ssl_av.transforms.draws import Draw
 from ssl_av.transforms.video_augments import VideoAugment, video_augment
 
+_CACHED = 320_000
+"""Values that are changed at once on a CPU where clips are large: more fall out of its cache between two operations,
+with fewer the calls take longer than the work (measured from 40,000 to 640,000)."""
+
+_LARGE = 100_000
+"""Values of a clip from which on clips are changed one by one on a CPU, not in groups."""
+
 
 class VideoTransform(nn.Module):
     """From decoded uint8 clips to the normalised float clips a network sees.
@@ -99,7 +106,10 @@ class VideoTransform(nn.Module):
 
     def _normalise(self, x: Tensor) -> Tensor:
         mean, std = self.mean.to(x.device), self.std.to(x.device)
-        return x.sub_(mean).div_(std)
+        at_once = max(1, _CACHED // x[:1].numel()) if x.device.type == "cpu" else len(x)
+        for clips in x.split(at_once):
+            clips.sub_(mean).div_(std)
+        return x
 
     def _augment(self, video: Tensor, aspect: Tensor, draw: Draw) -> Tensor:
         a = self.augment
@@ -138,6 +148,19 @@ class VideoTransform(nn.Module):
         clip_each = not a.additive and not a.jitter_normalised
         if a.jitter_normalised:  # without hue and clipping the operations can be swapped: one order will do
             order = torch.arange(len(operations)).expand(n, -1)
+
+        if x.device.type == "cpu" and x[:1].numel() >= _LARGE:
+            at_once = max(1, _CACHED // x[:1, :, :1].numel())
+            for row in wanted.nonzero().flatten().tolist():
+                steps = [(operations[k][0], operations[k][1][row]) for k in order[row].tolist()]
+                for frames in x[row : row + 1].split(at_once, dim=2):
+                    done = frames
+                    for operation, amount in steps:
+                        done = operation(done, amount)
+                        if clip_each:
+                            done.clamp_(0, 1)
+                    frames.copy_(done.clamp_(0, 1) if a.additive else done)
+            return x
 
         def jitter(clips: Tensor, rows: Tensor) -> Tensor:
             for turn in order[rows].T:

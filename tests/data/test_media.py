@@ -223,3 +223,30 @@ def test_damage_raises_nothing_but_media_errors(suffix: str, tmp_path: Path, rea
             reasons.append(str(e))
     assert reasons
     assert all(0 < len(reason) < 200 for reason in reasons)
+
+
+@pytest.mark.parametrize("kind", ["x.mp4", "gop.mp4", "plain.mp4"])
+def test_an_mp4_header_is_believed_and_gives_what_probing_gives(
+    kind: str, tmp_path: Path, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No decoder is opened to look at the file first; a header that fails is not believed a second time."""
+    options = {"gop.mp4": {"gop": 250}, "plain.mp4": {"b_frames": 0}}
+    path = write(tmp_path / kind, **options.get(kind, {}))
+    asked = [VideoRequest(np.array([0.0, 0.4, 1.7, 2.2]))], [AudioRequest(0.7, 1.1, RATE)]
+    opened = []
+
+    def spy(*args: object, _open=av.open, **settings: object) -> object:
+        opened.append(settings["container_options"])
+        return _open(*args, **settings)
+
+    monkeypatch.setattr(container_module.av, "open", spy)
+    believed = [reader.read(source, *asked) for source in (path, path.read_bytes())]
+    assert ["codec_whitelist" in o for o in opened] == [True, True]
+    # the file itself is fine, but what is believed of it is of no use: read as any other file
+    monkeypatch.setattr(container_module, "HEADER_ONLY", {"format_whitelist": "none"})
+    opened.clear()
+    probed = reader.read(path, *asked)
+    assert ["format_whitelist" in o for o in opened] == [True, False]
+    for frames, waves in believed:
+        np.testing.assert_array_equal(frames[0], probed[0][0])
+        np.testing.assert_array_equal(waves[0], probed[1][0])

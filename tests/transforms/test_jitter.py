@@ -121,3 +121,13 @@ def test_sticas_order_does_not_matter(order: tuple[int, ...]) -> None:
             target = (0.0, grey.mean(), grey)[operation]
             x = factor * x + (1 - factor) * target
         np.testing.assert_allclose(got[k, :, 0], x, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["avid", "brave", "stica", "crisscross"])
+def test_large_clips_one_by_one_are_as_all_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU large clips are changed some frames at a time, in their cache; nothing else is different."""
+    transform, video = VideoTransform(16, name).train(), clips(6, 5, 24)
+    together = transform(video, generator=seeded(3))
+    monkeypatch.setattr("ssl_av.transforms.video._LARGE", 0)
+    monkeypatch.setattr("ssl_av.transforms.video._CACHED", 2 * 3 * 16 * 16)  # two frames
+    torch.testing.assert_close(transform(video, generator=seeded(3)), together, atol=1e-5, rtol=0)

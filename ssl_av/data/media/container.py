@@ -28,6 +28,11 @@ PREROLL = 0.25
 an AAC frame overlaps with the one before it, Opus needs 80 ms to converge."""
 
 
+HEADER_ONLY = {"codec_whitelist": "none", "probesize": "32"}
+"""What makes FFmpeg believe an MP4 header. Otherwise it opens a decoder for each stream and decodes a first frame
+just to learn the pixel format, which costs about as much as decoding two seconds of sound."""
+
+
 class SeekMissed(Exception):
     """The demuxer did not land where everything that was asked for can be decoded from."""
 
@@ -69,10 +74,29 @@ def seconds(stamp: int | None, base: Fraction | None) -> float:
     return float(stamp * base) if stamp and base else 0.0
 
 
+def is_mp4(source: Source) -> bool:
+    """Whether it is of the MP4 and MOV family, whose header says all that reading needs; False if not there."""
+    if isinstance(source, bytes):
+        return source[4:8] == b"ftyp"
+    try:
+        with open(source, "rb") as file:
+            return file.read(8)[4:] == b"ftyp"
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
-def open_media(source: Source) -> Iterator[Media]:
-    """Opens a file for reading; what FFmpeg or the system have against it becomes a `MediaError`."""
-    inside = isinstance(source, bytes)
+def open_media(source: Source, believe: bool = False) -> Iterator[Media]:
+    """Opens a file for reading; what FFmpeg or the system have against it becomes a `MediaError`.
+
+    Args:
+        source: the path of a file, or its bytes.
+        believe: takes the header at its word (`HEADER_ONLY`), for files of which `is_mp4` is true.
+
+    Raises:
+        SeekMissed: if the header that was to be believed does not say when the streams start.
+    """
+    options = {"protocol_whitelist": "none" if isinstance(source, bytes) else "file"}
     try:
         # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelist because a playlist that
         # poses as a video must not reach the network; metadata may be in any encoding and is of no interest.
@@ -80,12 +104,14 @@ def open_media(source: Source) -> Iterator[Media]:
             io.BytesIO(source) if isinstance(source, bytes) else "file:" + os.fspath(source),
             "r",
             metadata_errors="ignore",
-            container_options={"protocol_whitelist": "none" if inside else "file"},
+            container_options=options | HEADER_ONLY if believe else options,
         ) as container:
             video = _first(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
             audio = _first(container.streams.audio)
             if video is None and audio is None:
                 raise MediaError("no video and no audio stream")
+            if believe and any(s is not None and s.start_time is None for s in (video, audio)):
+                raise SeekMissed
             for stream in (video, audio):
                 if stream is not None:
                     stream.thread_type = "NONE"  # workers are processes: more threads only get in their way

@@ -29,6 +29,7 @@ from ssl_av.data.media.container import (
     SeekMissed,
     check_landing,
     gather,
+    is_mp4,
     open_media,
     promised_end,
     seek,
@@ -57,9 +58,12 @@ class PyavReader:
     ) -> tuple[list[Frames], list[Wave]]:
         """See `Reader.read`."""
         # Each attempt costs more and trusts the file less than the one before; nearly all files need one.
-        for seeking, planned in ((True, True), (False, True), (False, False)):
+        attempts = [(False, True, True), (False, False, True), (False, False, False)]
+        if is_mp4(source):
+            attempts.insert(0, (True, True, True))
+        for believe, seeking, planned in attempts:
             try:
-                with open_media(source) as media:
+                with open_media(source, believe) as media:
                     return self._read(media, video, audio, seeking, planned)
             except (SeekMissed, PlanFailed):
                 continue

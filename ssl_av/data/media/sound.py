@@ -22,6 +22,9 @@ JOIN = 0.01
 LOST = 0.1
 """Seconds of undecodable packets let pass (as zeros): many an MP3 stream in AVI begins with half a frame."""
 
+BLOCK = 32_768
+"""Samples given to the resampler at once: it reserves several buffers as long as what it is given."""
+
 CUT_SHORT = 0.5
 """Seconds by which sound may end before the header says so."""
 
@@ -128,8 +131,8 @@ def to_mono(frame: AudioFrame) -> Wave:
     """The mean of a frame's channels, float32 [samples], full scale is 1."""
     if frame.format.name == "fltp":  # what nearly every decoder gives; spares a copy into one array
         channels = [np.frombuffer(memoryview(plane), np.float32, frame.samples) for plane in frame.planes]
-        total: Wave = np.add.reduce(channels)
-        return total / np.float32(len(channels))
+        total: Wave = channels[0] if len(channels) == 1 else np.add.reduce(channels)
+        return total if len(channels) == 1 else total / np.float32(len(channels))
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
@@ -184,7 +187,11 @@ def resample(wave: Wave, source: int, target: int) -> Wave:
     less that depends on torchaudio.
     """
     resampler = AudioResampler(format="fltp", layout="mono", rate=target)
-    frame = AudioFrame.from_ndarray(np.ascontiguousarray(wave[None]), format="fltp", layout="mono")
-    frame.sample_rate, frame.pts, frame.time_base = source, 0, Fraction(1, source)
-    parts = [part.to_ndarray()[0] for part in (*resampler.resample(frame), *resampler.resample(None))]
+    parts = []
+    for begin in range(0, len(wave), BLOCK):
+        block = np.ascontiguousarray(wave[None, begin : begin + BLOCK])
+        frame = AudioFrame.from_ndarray(block, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = source, begin, Fraction(1, source)
+        parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
+    parts += [part.to_ndarray()[0] for part in resampler.resample(None)]
     return np.concatenate(parts).astype(np.float32, copy=False)
