@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--clock", action="store_true", help="by the clock, not the processor's time")
-    parser.add_argument("--primal", action="store_true", help="LinearSVC's primal solver instead of its dual one")
+    parser.add_argument(
+        "--primal", action="store_true", help="LinearSVC's primal solver instead of its dual one"
+    )
     args = parser.parse_args()
     if args.quick:
         args.samples, args.features, args.classes = 400, 32, 4
@@ -56,7 +58,9 @@ def main() -> None:
         f"{'clock' if by_clock else 'processor'}"
     )
     OneVsRestSVM(device=args.device).fit(x[:100], np.arange(100) % 2)  # loads what is loaded once
-    print("C         LinearSVC s     ours s    ratio   f least     f most     equal   accuracy   both converged")
+    print(
+        "C         LinearSVC s     ours s    ratio   f least     f most     equal   accuracy   both converged"
+    )
     spent, equal, differences = 0.0, [], []
     theirs = []
     for cost in costs:

@@ -90,7 +90,9 @@ def _matrix(axes: Axes, share: np.ndarray, names: Sequence[str], style: Style) -
             )  # fmt: skip
         return
     axes.set_xlabel(f"predicted, {classes} classes in the order of the rows", fontsize=9, color=style.muted)
-    bar = axes.figure.colorbar(picture, ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.02)
+    bar = axes.figure.colorbar(
+        picture, ax=axes, location="bottom", shrink=0.6, aspect=30, pad=0.02, panchor=False
+    )
     bar.set_ticks([0, 0.1**0.5, 0.25**0.5, 0.5**0.5, 1], labels=["0", "10", "25", "50", "100"])
     bar.ax.tick_params(colors=style.muted, labelsize=8, length=0)
     bar.outline.set_visible(False)

@@ -208,7 +208,9 @@ def _conjugate(x: Tensor, active: Tensor, gradient: Tensor, cost: float) -> tupl
     energy = (residual * search).sum(dim=0)
     goal = 0.01 * energy
     tiny = torch.finfo(x.dtype).tiny
-    for products in range(1, MOST_PRODUCTS + 1):
+    products = 0
+    while products < MOST_PRODUCTS:
+        products += 1
         scores = x @ search
         curved = search + 2 * cost * (x.T @ (active * scores))
         length = energy / (search * curved).sum(dim=0).clamp_min(tiny)

@@ -174,7 +174,9 @@ def compare(
     """
     names = list(correct)
     if len(names) < 2 or (against is not None and against not in correct):
-        raise UserError(f"compare: needs two methods or more, got {', '.join(names) or 'none'} (against {against})")
+        raise UserError(
+            f"compare: needs two methods or more, got {', '.join(names) or 'none'} (against {against})"
+        )
     pairs: Sequence[tuple[str, str]] = list(itertools.combinations(names, 2))
     if against is not None:
         pairs = [(name, against) for name in names if name != against]
@@ -220,5 +222,7 @@ def _pair(predicted: ArrayLike, label: ArrayLike, classes: int) -> tuple[torch.T
     if p.shape != t.shape or p.ndim != 1 or not len(p):
         raise UserError(f"{list(p.shape)} predictions for {list(t.shape)} labels; one a sample is needed")
     if min(p.min(), t.min()) < 0 or max(p.max(), t.max()) >= classes:
-        raise UserError(f"labels and predictions must lie from 0 to {classes - 1}; leave out samples without a label")
+        raise UserError(
+            f"labels and predictions must lie from 0 to {classes - 1}; leave out samples without a label"
+        )
     return torch.from_numpy(p.astype(np.int64)), torch.from_numpy(t.astype(np.int64))

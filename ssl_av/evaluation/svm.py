@@ -166,4 +166,6 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         if self.intercept_scaling <= 0:
             raise UserError(f"SVM: intercept_scaling must be positive, got {self.intercept_scaling}")
         if len(np.unique(y)) < 2:
-            raise UserError(f"SVM: {len(np.unique(y))} class in {len(y)} training samples; at least two are needed")
+            raise UserError(
+                f"SVM: {len(np.unique(y))} class in {len(y)} training samples; at least two are needed"
+            )

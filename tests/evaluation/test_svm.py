@@ -20,7 +20,9 @@ COSTS = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0]
 Floats = NDArray[np.float64]
 
 
-def problem(n: int, d: int, classes: int, seed: int = 0, signal: float = 0.6) -> tuple[np.ndarray, np.ndarray]:
+def problem(
+    n: int, d: int, classes: int, seed: int = 0, signal: float = 0.6
+) -> tuple[np.ndarray, np.ndarray]:
     """Correlated features with overlapping classes."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % classes
@@ -43,7 +45,12 @@ def objective(model: OneVsRestSVM | LinearSVC, x: np.ndarray, y: np.ndarray) -> 
 
 def reference(x: np.ndarray, y: np.ndarray, cost: float, scaling: float = 1.0) -> LinearSVC:
     return LinearSVC(
-        C=cost, intercept_scaling=scaling, tol=1e-7, max_iter=200_000, random_state=0, dual=len(x) < x.shape[1]
+        C=cost,
+        intercept_scaling=scaling,
+        tol=1e-7,
+        max_iter=200_000,
+        random_state=0,
+        dual=len(x) < x.shape[1],
     ).fit(x, y)
 
 
@@ -54,7 +61,7 @@ def test_every_c_gives_liblinears_objective_and_predictions(n: int, d: int):
     for model, cost in zip(OneVsRestSVM().sweep(x, y, COSTS), COSTS, strict=True):
         theirs = reference(x, y, cost)
         assert model.converged_
-        assert model.C == cost
+        assert cost == model.C
         np.testing.assert_allclose(objective(model, x, y), objective(theirs, x, y), rtol=1e-4)
         np.testing.assert_allclose(model.objective_, objective(model, x, y), rtol=1e-4)
         assert np.mean(model.predict(fresh) == theirs.predict(fresh)) >= 0.995
@@ -109,7 +116,7 @@ def test_a_sweep_is_the_fits_in_the_order_asked():
     costs = [0.1, 1e-4, 0.01]
     for cost, model in zip(costs, OneVsRestSVM(tol=1e-9).sweep(x, y, costs), strict=True):
         alone = OneVsRestSVM(cost, tol=1e-9).fit(x, y)
-        assert model.C == cost
+        assert cost == model.C
         np.testing.assert_allclose(model.objective_, alone.objective_, rtol=1e-6)
         np.testing.assert_allclose(model.coef_, alone.coef_, atol=1e-3 * np.abs(alone.coef_).max())
 
