@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ssl_av.evaluation.neighbours import votes
+
 
 def recall_at(
     query: Tensor, gallery: Tensor, match: Tensor, ks: Sequence[int] = (1, 5, 20)
@@ -45,9 +47,7 @@ def knn_predict(
     """
     similarity = F.normalize(query.float(), dim=1) @ F.normalize(gallery.float(), dim=1).T
     value, index = similarity.topk(min(k, len(gallery)), dim=1)
-    # The largest vote is scaled to 1: exp cannot overflow and no rank changes.
-    votes = torch.exp((value - value[:, :1]) / temperature)
-    return torch.zeros(len(query), classes).scatter_add_(1, labels[index], votes)
+    return votes(value, index, labels, classes, temperature)
 
 
 def feature_std(x: Tensor) -> float:
