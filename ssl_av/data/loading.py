@@ -16,8 +16,8 @@ class Loading:
 
     Attributes:
         batch_size: samples a step.
-        num_workers: reading processes; 0: the training process reads; -1: half of the machine's cores, at least one, and
-            none where ``pack`` leaves nothing to decode.
+        num_workers: reading processes; 0: the training process reads; -1: half of the machine's cores, at least one,
+            and none where ``pack`` leaves nothing to decode.
         reader: media backend, ``pyav``, ``decord`` or ``torchcodec``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
