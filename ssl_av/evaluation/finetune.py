@@ -11,150 +11,19 @@ from typing import Any, cast
 import numpy as np
 import pytorch_lightning as pl
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_av.backbones import Backbone
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.data.loader import Batch, Loader
+from ssl_av.data.loader import Loader
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import VideoView
 from ssl_av.errors import UserError
-from ssl_av.evaluation.clips import ClipTransform
 from ssl_av.evaluation.finetune_settings import FineTuning
-from ssl_av.evaluation.probes import BlockFeatures, Progress
-from ssl_av.evaluation.scores import ClipScores, Measured
-from ssl_av.heads import Classifier
+from ssl_av.evaluation.finetuner import FineTuner
+from ssl_av.evaluation.probes import Progress
+from ssl_av.evaluation.scores import Measured
 from ssl_av.methods.settings import Optim
-from ssl_av.optim import create_optimizer
 from ssl_av.transforms import VideoAugment
-
-
-class FineTuner(pl.LightningModule):
-    """A backbone and its classifiers: one on the pooled features, or one on each block.
-
-    Args:
-        backbone: from clips [B, 3, T, H, W] to [B, D]; it is trained, not a copy of it.
-        classes: number of classes.
-        settings: of the protocol.
-        like: the augmentation whose mean and deviation the backbone's inputs had; the settings' by default.
-
-    Attributes:
-        heads: by name, ``pooled`` or ``block1`` ….
-    """
-
-    def __init__(
-        self, backbone: nn.Module, classes: int, settings: FineTuning, like: VideoAugment | None = None
-    ) -> None:
-        super().__init__()
-        s = self.settings = settings
-        if s.pool is not None:
-            if not hasattr(backbone, "pooling"):
-                raise UserError(f"pool {s.pool}: {type(backbone).__name__} has no pooling that can be changed")
-            backbone.pooling = s.pool  # type: ignore[assignment]
-        self.classes, self.optim = classes, s.optim
-        self.backbone = BlockFeatures(cast(Backbone, backbone), s.blocks) if s.blocks else backbone
-        self.clips = ClipTransform(
-            s.size, s.short, s.augment, crop=s.crop, scale_jitter=s.scale_jitter, test_size=s.test_size,
-            crops=s.crops, like=like,
-        )  # fmt: skip
-        self.frozen = s.frozen
-        self.epoch_steps, self.total_steps, self.batch_size = 1, 1, s.batch_size
-        self.heads = nn.ModuleDict(
-            {
-                name: Classifier(
-                    width, classes, norm=s.norm != "none", affine=s.norm == "learned", dropout=s.dropout
-                )
-                for name, width in self._widths().items()
-            }
-        )
-
-    def _widths(self) -> dict[str, int]:
-        s = self.settings
-        was_training = self.backbone.training
-        self.backbone.eval()
-        device = next(self.backbone.parameters()).device
-        with torch.no_grad():
-            found = self.features(torch.zeros(1, 3, s.frames, s.size, s.size, device=device))
-        self.backbone.train(was_training)
-        for x in found.values():
-            if x.ndim != 2:
-                raise UserError(
-                    f"a backbone must give [B, D] for a batch of clips, {type(self.backbone).__name__} gives "
-                    f"{list(x.shape)}"
-                )
-        return {name: x.shape[1] for name, x in found.items()}
-
-    def features(self, x: Tensor) -> dict[str, Tensor]:
-        """Features by head; without a gradient where the backbone is frozen."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            found = self.backbone(x)
-        return found if isinstance(found, dict) else {"pooled": found}
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Scores by head, [B, classes] of clips as the network sees them."""
-        return {name: self.heads[name](f) for name, f in self.features(x).items()}
-
-    def train(self, mode: bool = True) -> FineTuner:
-        """Training mode, of a frozen backbone never."""
-        super().train(mode)
-        self.backbone.train(mode and not self.frozen)
-        return self
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """The sum over the heads of their cross-entropies, which share no weight where there are several."""
-        if len(batch["index"]) < 2:
-            return None
-        scores = self(self.clips.augmented(batch["video"], batch["video.aspect"]))
-        losses = [F.cross_entropy(x.float(), batch["label"]) for x in scores.values()]
-        loss = torch.stack(losses).sum()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss of the fine-tuning is {loss.item()} at step {self.global_step}; a lower optim.lr than "
-                f"{self.optim.lr} may help"
-            )
-        return loss
-
-    def configure_optimizers(self) -> Any:
-        """Of what is not frozen; the classifiers are what `Optim` calls predictor."""
-        self.backbone.requires_grad_(not self.frozen)
-        return create_optimizer(
-            self.optim, self, [self.heads], self.total_steps, self.epoch_steps, self.batch_size
-        )
-
-    @torch.inference_mode()
-    def measure(self, loader: Loader, progress: Progress | None = None) -> dict[str, Measured]:
-        """Scores of all clips and crops of the samples, by head.
-
-        Args:
-            loader: from `sample_loader`.
-            progress: called with (done, total) batches.
-
-        Raises:
-            UserError: if not one sample could be read.
-        """
-        s = self.settings
-        was_training = self.training
-        self.eval()
-        scores = {name: ClipScores(self.classes, average=s.average) for name in self.heads}
-        seen = 0
-        for done, batch in enumerate(loader, start=1):
-            size = len(batch["index"])
-            seen += size
-            found: dict[str, list[Tensor]] = {name: [] for name in self.heads}
-            for k in range(s.clips if size else 0):
-                x = self.clips.tested(batch[f"video_{k}"].to(self.device), batch[f"video_{k}.aspect"])
-                for name, y in self(x.flatten(0, 1)).items():
-                    found[name].append(y.view(size, s.crops, -1))
-            for name, parts in found.items():
-                if parts:
-                    scores[name].add(torch.cat(parts, dim=1), batch["label"], batch["index"])
-            if progress is not None:
-                progress(done, len(loader))
-        self.train(was_training)
-        if not seen:
-            raise UserError("a split that is to be measured has no labelled sample that can be read")
-        return {name: s.compute() for name, s in scores.items()}
 
 
 @dataclass
@@ -206,7 +75,9 @@ def finetune(
     """
     classes = len(data.manifest.classes)
     if classes < 2:
-        raise UserError("fine-tuning needs labels of at least 2 classes, the data have " + (str(classes) or "none"))
+        raise UserError(
+            "fine-tuning needs labels of at least 2 classes, the data have " + (str(classes) or "none")
+        )
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     cuda = [where] if where.type == "cuda" else []
     s = settings
@@ -242,6 +113,59 @@ def finetune(
     for loader in loaders.values():
         skipped |= loader.bad
     return FineTuned(model, results, before, epoch, skipped)
+
+
+@dataclass
+class Choice:
+    """What `choose` gives back.
+
+    Attributes:
+        settings: the best ones on validation.
+        val: top-1 on validation of all settings, in their order; of several heads the mean.
+        tuned: the training with the best ones.
+    """
+
+    settings: FineTuning
+    val: list[float]
+    tuned: FineTuned
+
+
+def choose(
+    backbone: nn.Module,
+    data: AVDataModule,
+    grid: Sequence[FineTuning],
+    *,
+    splits: Sequence[str] = ("test",),
+    **more: Any,
+) -> Choice:
+    """Trains with each of some settings and takes what is best on ``val``; only that one is measured elsewhere.
+
+    Args:
+        backbone, data: as in `finetune`.
+        grid: the settings, such as ``settings_grid(FINE_TUNINGS["brave"], BRAVE_GRID)``; of equals the first wins.
+        splits: which ones to measure besides.
+        **more: further arguments of `finetune`.
+    """
+    if not grid:
+        raise UserError("there are no settings to choose from")
+    best: FineTuned | None = None
+    val: list[float] = []
+    for settings in grid:
+        done = finetune(backbone, data, settings, splits=("val",), **more)
+        val.append(_mean_top1(done.results["val"]))
+        if best is None or val[-1] > max(val[:-1]):
+            best = done
+    assert best is not None
+    for name in splits:
+        if name not in best.results:
+            loader = sample_loader(data, best.model.settings, name)
+            best.results[name] = best.model.measure(loader)
+            best.skipped |= loader.bad
+    return Choice(best.model.settings, val, best)
+
+
+def _mean_top1(measured: Mapping[str, Measured]) -> float:
+    return float(np.mean([m.metrics["top1"] for m in measured.values()]))
 
 
 def sample_loader(data: AVDataModule, settings: FineTuning, split: str) -> Loader:
@@ -295,11 +219,12 @@ class _Best(pl.Callback):
         self.skipped |= dict(batch["skipped"])
         if self.progress is not None:
             self.progress(self.before + step, self.total)
-        if self.val is not None and self.choosing and step and step % model.epoch_steps == 0:
-            found = [m.metrics["top1"] for m in model.measure(self.val).values()]
-            if (mean := float(np.mean(found))) > self.top:
-                self.top, self.epoch = mean, step // model.epoch_steps
-                self.weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+        if self.val is None or not self.choosing or not step or step % model.epoch_steps:
+            return
+        mean = _mean_top1(model.measure(self.val))
+        if mean > self.top:
+            self.top, self.epoch = mean, step // model.epoch_steps
+            self.weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
 
     def restore(self, model: FineTuner, last: int) -> int:
         """Loads the best weights, where there are some; the epoch whose weights the model then has."""

@@ -73,7 +73,9 @@ class FineTuning:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         check_head(self.norm, self.dropout, self.epochs, self.batch_size)
         check_average(self.average)
-        check_crops(self.crop, self.scale_jitter, self.augment, self.short, max(self.size, self.test_size or 0))
+        check_crops(
+            self.crop, self.scale_jitter, self.augment, self.short, max(self.size, self.test_size or 0)
+        )
         if self.keep not in KEEPS:
             raise unknown("keep", str(self.keep), KEEPS)
         if self.pool not in (None, "max", "avg"):
