@@ -66,7 +66,8 @@ class FineTuner(pl.LightningModule):
         s = self.settings
         was_training = self.backbone.training
         self.backbone.eval()
-        device = next(self.backbone.parameters()).device
+        first = next(self.backbone.parameters(), None)
+        device = None if first is None else first.device
         with torch.no_grad():
             found = self.features(torch.zeros(1, 3, s.frames, s.size, s.size, device=device))
         self.backbone.train(was_training)
@@ -117,34 +118,37 @@ class FineTuner(pl.LightningModule):
 
     @torch.inference_mode()
     def measure(self, loader: Loader, progress: Progress | None = None) -> dict[str, Measured]:
-        """Scores of all clips and crops of the samples, by head.
+        """Scores of all clips and crops of the samples, by head; the state of the random generators stays.
 
         Args:
-            loader: from `sample_loader`.
+            loader: from `ssl_av.evaluation.finetune.sample_loader`.
             progress: called with (done, total) batches.
 
         Raises:
             UserError: if not one sample could be read.
         """
-        s = self.settings
-        was_training = self.training
+        scores = {name: ClipScores(self.classes, average=self.settings.average) for name in self.heads}
+        was_training, seen = self.training, 0
         self.eval()
-        scores = {name: ClipScores(self.classes, average=s.average) for name in self.heads}
-        seen = 0
-        for done, batch in enumerate(loader, start=1):
-            size = len(batch["index"])
-            seen += size
-            found: dict[str, list[Tensor]] = {name: [] for name in self.heads}
-            for k in range(s.clips if size else 0):
-                x = self.clips.tested(batch[f"video_{k}"].to(self.device), batch[f"video_{k}.aspect"])
-                for name, y in self(x.flatten(0, 1)).items():
-                    found[name].append(y.view(size, s.crops, -1))
-            for name, parts in found.items():
-                if parts:
-                    scores[name].add(torch.cat(parts, dim=1), batch["label"], batch["index"])
-            if progress is not None:
-                progress(done, len(loader))
+        with torch.random.fork_rng(devices=[]):  # a loader draws a seed when it begins
+            for done, batch in enumerate(loader, start=1):
+                seen += len(batch["index"])
+                if len(batch["index"]):
+                    for name, found in self._score(batch).items():
+                        scores[name].add(found, batch["label"], batch["index"])
+                if progress is not None:
+                    progress(done, len(loader))
         self.train(was_training)
         if not seen:
             raise UserError("a split that is to be measured has no labelled sample that can be read")
         return {name: s.compute() for name, s in scores.items()}
+
+    def _score(self, batch: Batch) -> dict[str, Tensor]:
+        """Scores by head [B, clips · crops, classes]; one clip of each sample at a time is on the device."""
+        s, size = self.settings, len(batch["index"])
+        found: dict[str, list[Tensor]] = {name: [] for name in self.heads}
+        for k in range(s.clips):
+            x = self.clips.tested(batch[f"video_{k}"].to(self.device), batch[f"video_{k}.aspect"])
+            for name, y in self(x.flatten(0, 1)).items():
+                found[name].append(y.view(size, s.crops, -1))
+        return {name: torch.cat(parts, dim=1) for name, parts in found.items()}

@@ -31,14 +31,17 @@ SMALL = FineTuning(
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory) -> Manifest:
-    """Eight training, four validation and four test files of two classes, and one of each without a label."""
+    """Eight training, four validation and four test samples of two classes, and one of each without a label.
+
+    They are pieces of three files, to be quick.
+    """
     root = tmp_path_factory.mktemp("clips")
     rows = []
-    for split, count in (("train", 9), ("val", 5), ("test", 5)):
+    for k, (split, count) in enumerate({"train": 9, "val": 5, "test": 5}.items()):
+        path = root / f"{split}.mp4"
+        render_file(path, 0, split, k)
         for i in range(count):
-            path = root / f"{split}{i}.mp4"
-            render_file(path, 0, split, i)
-            rows.append(Row(str(path), i % 2 if i < count - 1 else -1, split))
+            rows.append(Row(str(path), i % 2 if i < count - 1 else -1, split, i * 0.3, i * 0.3 + 0.9))
     return build_manifest(rows, ("a", "b"), Path(root), create_reader())
 
 
@@ -148,6 +151,14 @@ def test_the_best_epoch_is_that_of_validation(data, monkeypatch):
     assert done.epoch == 2
     assert moved(done.model, kept[1]) == []
     assert moved(done.model, kept[2]) != []
+
+
+def test_looking_at_validation_does_not_change_the_training(data):
+    last, val = (
+        finetune(small_backbone(), data, replace(SMALL, dropout=0.5, keep=keep), splits=()).model
+        for keep in ("last", "val")
+    )
+    assert moved(last, weights(val)) == []
 
 
 def test_the_length_of_an_epoch(data):
