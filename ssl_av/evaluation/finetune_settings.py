@@ -83,6 +83,10 @@ class FineTuning:
         for name in ("frames", "fps", "passes", "clips", "crops"):
             if not getattr(self, name) > 0:
                 raise UserError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.epoch_samples is not None and self.epoch_samples < 1:
+            raise UserError(f"epoch_samples must be above 0, got {self.epoch_samples}")
+        if self.keep == "val" and self.epochs < 1:
+            raise UserError(f"keep val chooses among whole epochs, there are {self.epochs}")
         if self.blocks and not self.frozen:
             raise UserError("blocks are probed with a frozen backbone: set frozen with them")
         if self.frozen and self.head_epochs:

@@ -17,7 +17,7 @@ from ssl_av.data.manifest import Manifest, Row, build_manifest
 from ssl_av.data.media import create_reader
 from ssl_av.data.synthav import render_file
 from ssl_av.errors import UserError
-from ssl_av.evaluation.finetune import FineTuner, choose, finetune
+from ssl_av.evaluation.finetune import FineTuner, choose, finetune, sample_loader
 from ssl_av.evaluation.finetune_settings import FineTuning
 from ssl_av.evaluation.papers import settings_grid
 from ssl_av.methods.settings import Optim
@@ -79,6 +79,21 @@ def test_fine_tuning_moves_the_backbone_of_a_copy(data):
     assert sorted(done.results) == ["test", "val"]
     assert not done.model.training
     assert done.skipped == {}
+
+
+def test_a_sample_has_the_mean_of_its_clips_and_crops(data):
+    settings = replace(SMALL, average="score")
+    model = FineTuner(small_backbone(), 2, settings).eval()
+    found = model.measure(sample_loader(data, settings, "test"))["pooled"]
+    for batch in sample_loader(data, settings, "test"):
+        assert {"video_0", "video_1"} <= set(batch)
+        for i, index in enumerate(batch["index"].tolist()):
+            clips = [model.clips.tested(batch[f"video_{k}"][i : i + 1], batch[f"video_{k}.aspect"][i : i + 1])
+                     for k in range(2)]  # fmt: skip
+            scores = [model(clip[:, crop])["pooled"] for clip in clips for crop in range(2)]
+            row = found.rows.tolist().index(index)
+            np.testing.assert_allclose(found.scores[row], torch.cat(scores).mean(0).detach(), atol=1e-5)
+            assert found.target[row] == batch["label"][i]
 
 
 def test_gradient_reaches_the_backbone_or_not(data):
@@ -169,10 +184,10 @@ def test_the_length_of_an_epoch(data):
 
 
 def test_a_grid_is_chosen_from_on_validation_alone(data):
-    grid = settings_grid(SMALL, {"optim.lr": (1e-3, 1e-2), "dropout": (0.0, 0.5)})
+    grid = settings_grid(SMALL, {"optim.lr": (1e-30, 1e-2, 3e-2)})
     choice = choose(small_backbone(), data, grid)
     top1 = choice.val
-    assert len(top1) == 4
+    assert len(top1) == 3
     assert choice.settings == grid[int(np.argmax(top1))]
     assert sorted(choice.tuned.results) == ["test", "val"]
     assert choice.tuned.results["val"]["pooled"].metrics["top1"] == max(top1)
@@ -199,7 +214,7 @@ def test_the_inputs_have_the_backbones_mean(data):
 def test_a_colour_is_learnt(manifest, data, monkeypatch):
     """Labels that the frames tell: all of a red file are red after a few steps."""
     bright = nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
-    settings = replace(SMALL, optim=Optim(lr=0.3, weight_decay=0.0), epochs=20, norm="learned", crops=1)
+    settings = replace(SMALL, optim=Optim(lr=0.3, weight_decay=0.0), epochs=8, norm="learned", crops=1)
     real = AVDataModule.transfer_batch_to_device
 
     def painted(self, batch, device, index):

@@ -168,5 +168,9 @@ def test_settings_that_no_training_can_have():
         FineTuning(keep="test")
     with pytest.raises(UserError, match="clips must be above 0"):
         FineTuning(clips=0)
+    with pytest.raises(UserError, match="among whole epochs"):
+        FineTuning(keep="val", epochs=0.5)
+    with pytest.raises(UserError, match="epoch_samples must be above 0"):
+        FineTuning(epoch_samples=0)
     with pytest.raises(UserError, match="unknown pool"):
         FineTuning(pool="mean")

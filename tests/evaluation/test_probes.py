@@ -58,7 +58,7 @@ def test_the_mean_over_clips_is_better_than_a_clip():
 )  # fmt: skip
 @pytest.mark.parametrize("draw", ["all", "one"])
 def test_other_optimisers_and_draws_learn_too(optim, draw):
-    settings = Probe(optim, epochs=40, batch_size=32, norm="learned", draw=draw)
+    settings = Probe(optim, epochs=15, batch_size=32, norm="learned", draw=draw)
     assert probe(splits(6.0), settings)["test"].metrics["top1"] > 0.95
 
 
@@ -108,8 +108,8 @@ def test_a_hidden_layer_learns_what_no_line_separates():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 2)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] > 0).astype(np.int64)
-    line = Probe(Optim(lr=0.03, weight_decay=0.0), epochs=40, batch_size=50)
-    mlp = Probe(line.optim, epochs=40, batch_size=50, norm="learned", hidden=(32,))
+    line = Probe(Optim(lr=0.05, weight_decay=0.0), epochs=25, batch_size=50)
+    mlp = Probe(line.optim, epochs=25, batch_size=50, norm="learned", hidden=(32,))
     top1 = {
         name: measure_probe(train_probe(x[:300], y[:300], s), x[300:], y[300:], s).metrics["top1"]
         for name, s in {"line": line, "mlp": mlp}.items()
