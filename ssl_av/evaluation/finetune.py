@@ -75,9 +75,7 @@ def finetune(
     """
     classes = len(data.manifest.classes)
     if classes < 2:
-        raise UserError(
-            "fine-tuning needs labels of at least 2 classes, the data have " + (str(classes) or "none")
-        )
+        raise UserError(f"fine-tuning needs labels of at least 2 classes, the data have {classes}")
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     cuda = [where] if where.type == "cuda" else []
     s = settings
@@ -98,7 +96,7 @@ def finetune(
             model.epoch_steps, model.total_steps = lengths[k]
             best.before, best.choosing = before, k == len(phases) - 1
             options: dict[str, Any] = {
-                "accelerator": "gpu" if cuda else where.type, "devices": 1, "logger": False,
+                "accelerator": "gpu" if cuda else where.type, "devices": [where.index or 0] if cuda else 1, "logger": False,
                 "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
             } | dict(trainer or {})  # fmt: skip
             callbacks = [best, *options.pop("callbacks", [])]
