@@ -97,7 +97,8 @@ def finetune(
             best.before, best.choosing = before, k == len(phases) - 1
             options: dict[str, Any] = {
                 "accelerator": "gpu" if cuda else where.type, "devices": [where.index or 0] if cuda else 1,
-                "logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False,
+                "logger": False, "enable_checkpointing": False, "enable_progress_bar": False,
+                "enable_model_summary": False,
             } | dict(trainer or {})  # fmt: skip
             callbacks = [best, *options.pop("callbacks", [])]
             lightning = pl.Trainer(max_steps=lengths[k][1], callbacks=callbacks, **options)
