@@ -130,20 +130,40 @@ class TemporalTransformer(nn.Module):
 
 
 class Classifier(nn.Sequential):
-    """(BatchNorm) – (Dropout) – Linear on pooled features: linear probes and fine-tuning.
+    """(BatchNorm) – [Linear – BatchNorm – ReLU] for each hidden width – (Dropout) – Linear, on pooled features.
+
+    Linear probes, fine-tuning, and the shallow classifier of BraVe's AudioSet protocol::
+
+        Classifier(512, 400, norm=True)                    # AVID's linear probe; BraVe appendix B, Kinetics-600
+        Classifier(2048, 50, norm=True, affine=False)      # BraVe appendix B: "fixed scaling and offset"
+        Classifier(2048, 527, norm=True, hidden=(512,))    # BraVe appendix B, AudioSet
 
     Args:
         inputs: width of the features.
         classes: number of classes.
-        norm: batch normalisation before (AVID's linear probe, BraVe appendix B).
-        dropout: before the linear layer.
+        norm: batch normalisation of the features.
+        affine: that normalisation has a scale and a shift to learn.
+        hidden: widths of the hidden layers.
+        dropout: before the last linear layer.
     """
 
-    def __init__(self, inputs: int, classes: int, *, norm: bool = False, dropout: float = 0.0) -> None:
-        layers: list[nn.Module] = [nn.BatchNorm1d(inputs)] if norm else []
+    def __init__(
+        self,
+        inputs: int,
+        classes: int,
+        *,
+        norm: bool = False,
+        affine: bool = True,
+        hidden: Sequence[int] = (),
+        dropout: float = 0.0,
+    ) -> None:
+        layers: list[nn.Module] = [nn.BatchNorm1d(inputs, affine=affine)] if norm else []
+        widths = [inputs, *hidden]
+        for a, b in pairwise(widths):
+            layers += [nn.Linear(a, b), nn.BatchNorm1d(b), nn.ReLU(inplace=True)]
         if dropout > 0:
             layers.append(nn.Dropout(dropout))
-        super().__init__(*layers, nn.Linear(inputs, classes))
+        super().__init__(*layers, nn.Linear(widths[-1], classes))
 
 
 class _EncoderLayer(nn.Module):

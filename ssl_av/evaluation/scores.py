@@ -1,0 +1,122 @@
+"""From the scores of clips to the numbers of a protocol: clip by clip, and averaged over a sample's clips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics.functional.classification import multiclass_accuracy, multilabel_average_precision
+
+from ssl_av.errors import unknown
+
+AVERAGES = ("probability", "score")
+
+
+def check_average(value: str) -> None:
+    """Raises a `UserError` for a way to average clips that does not exist."""
+    if value not in AVERAGES:
+        raise unknown("average", str(value), AVERAGES)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a classifier made of a split.
+
+    Attributes:
+        metrics: ``top1`` (and ``top5`` above five classes) of the samples, each by the mean over its clips ("Video@1"),
+            and ``clip_top1`` of single clips ("Clip@1"); with several labels a sample ``map`` and ``clip_map``, and
+            ``classes``, how many have a positive and so take part; always ``samples`` and ``clips`` of each.
+        scores: [N, classes] float32, the mean over the clips of each sample.
+        target: [N] classes, or [N, classes] bool.
+        rows: [N] which samples of the split they are.
+    """
+
+    metrics: dict[str, float]
+    scores: np.ndarray
+    target: np.ndarray
+    rows: np.ndarray
+
+
+class ClipScores:
+    """Gathers scores batch by batch.
+
+    Of one-label data only the samples' means are kept; of several labels the scores of all clips, because an average
+    precision needs them together.
+
+    Args:
+        classes: C.
+        multi_label: a sample may have several labels.
+        average: over a sample's clips, of the ``probability`` (softmax, with several labels sigmoid) or of the
+            ``score`` itself.
+    """
+
+    def __init__(self, classes: int, multi_label: bool = False, average: str = "probability") -> None:
+        check_average(average)
+        self.classes, self.multi_label, self.average = classes, multi_label, average
+        self.single = MulticlassAccuracy(num_classes=classes, average="micro") if not multi_label else None
+        self.means: list[Tensor] = []
+        self.each: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        self.rows: list[Tensor] = []
+        self.clips = 0
+
+    def add(self, scores: Tensor, target: Tensor, rows: Tensor) -> None:
+        """Takes a batch.
+
+        Args:
+            scores: [B, clips, C] before any softmax.
+            target: [B] classes, or [B, C] of 0 and 1.
+            rows: [B] which samples they are.
+        """
+        scores, target = scores.detach().float().cpu(), target.cpu()
+        self.clips = scores.shape[1]
+        if self.single is not None:
+            self.single.update(scores.flatten(0, 1), target.repeat_interleave(self.clips))
+        else:
+            self.each.append(scores)
+        if self.average == "probability":
+            scores = scores.sigmoid() if self.multi_label else scores.softmax(dim=2)
+        self.means.append(scores.mean(dim=1))
+        self.targets.append(target)
+        self.rows.append(rows.cpu())
+
+    def compute(self) -> Measured:
+        """The numbers of all that was added."""
+        scores, target, rows = torch.cat(self.means), torch.cat(self.targets), torch.cat(self.rows)
+        metrics: dict[str, float] = {}
+        if self.single is not None:
+            for k in (1, 5):
+                if k == 1 or self.classes > k:
+                    found = multiclass_accuracy(
+                        scores, target, num_classes=self.classes, average="micro", top_k=k
+                    )
+                    metrics[f"top{k}"] = float(found)
+            metrics["clip_top1"] = float(self.single.compute())
+        else:
+            target = target.bool()
+            metrics["map"] = mean_average_precision(scores, target)
+            clips = torch.cat(self.each)
+            each = [mean_average_precision(clips[:, k], target) for k in range(self.clips)]
+            metrics["clip_map"] = float(np.mean(each))
+            metrics["classes"] = int(target.any(dim=0).sum())
+        metrics |= {"samples": len(scores), "clips": self.clips}
+        return Measured(metrics, scores.numpy(), target.numpy(), rows.numpy())
+
+
+def mean_average_precision(scores: Tensor, target: Tensor) -> float:
+    """The mean over the classes that have a positive of their average precision.
+
+    Args:
+        scores: [N, C].
+        target: [N, C] of 0 and 1.
+    """
+    there = target.bool().any(dim=0)
+    if not there.any():
+        return float("nan")
+    found = multilabel_average_precision(
+        scores[:, there], target[:, there].long(), num_labels=int(there.sum()), average="macro"
+    )
+    return float(found)
