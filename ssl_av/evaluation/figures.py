@@ -1,8 +1,4 @@
-"""Figures about features, as matplotlib figures on light paper, readable at 800 pixels.
-
-Matplotlib is used through its objects only, as in the report: nothing that a notebook would find changed. Colour is
-never alone in saying what is what.
-"""
+"""Figures about features on light paper, readable at 800 pixels; colour is never alone in saying what is what."""
 
 from __future__ import annotations
 

@@ -15,9 +15,8 @@ from torch import Tensor
 from ssl_av.checkpoint import blank
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.evaluation import diagnostics, figures
-from ssl_av.evaluation.features import Towers
 from ssl_av.evaluation.figures import Mark, Tile
-from ssl_av.evaluation.looking import Seen, look, pictures_of
+from ssl_av.evaluation.looking import Seen, Sight, look, pictures_of
 from ssl_av.evaluation.saliency import agreement, grad_cam, overlay
 from ssl_av.evaluation.synchrony import every_pair, sync_accuracy
 from ssl_av.memory import MemoryBank, agreement_positives
@@ -53,14 +52,14 @@ def draw_figures(
         The files by name, and the numbers of `describe`.
     """
     training = method.training
-    towers = Towers(method.eval()).eval()
+    sight = Sight(method.eval())
     classes = data.manifest.classes
-    seen = look(towers, data, split, limit=limit)
+    seen = look(sight, data, split, limit=limit)
     drawn: dict[str, figures.Figure] = {}
     if len(seen) >= 4:
         drawn["embeddings"] = figures.embedding_map(seen.mean(), seen.label, classes, seed=seed)
-        train = look(towers, data, "train", clips=1, limit=limit)
-        for modality in towers.modalities:
+        train = look(sight, data, "train", clips=1, limit=limit)
+        for modality in sight.modalities:
             found = retrieved(seen, train, modality, classes, seed)
             if found is not None:
                 drawn[f"retrieval-{modality}"] = found
@@ -70,13 +69,13 @@ def draw_figures(
                 beside = {"untrained": blank(method.name, method.settings).to(method.device)}
         runs = {method.name: seen.mean()}
         for name, other in beside.items():
-            runs[name] = look(Towers(other, towers.modalities), data, split, limit=limit).mean()
+            runs[name] = look(Sight(other, sight.modalities), data, split, limit=limit).mean()
         drawn["distributions"] = figures.distributions(runs, seed=seed)
     if seen.video is not None:
-        drawn["saliency"] = looked_at(method, towers, seen, classes)
+        drawn["saliency"] = looked_at(method, sight, seen, classes)
     memory = _memory(method, data)
     if memory is not None:
-        drawn["agreement"] = related(memory, towers, data, seed)
+        drawn["agreement"] = related(memory, sight, data, seed)
     method.train(training)
     files = {name: figures.save(figure, out / f"{name}.png") for name, figure in drawn.items()}
     return files, describe(seen, memory, data, seed)
@@ -151,16 +150,16 @@ def retrieved(
     return figures.gallery(lines, groups, f"Retrieval {modality} → {modality}")
 
 
-def looked_at(method: Method, towers: Towers, seen: Seen, classes: tuple[str, ...]) -> figures.Figure:
+def looked_at(method: Method, sight: Sight, seen: Seen, classes: tuple[str, ...]) -> figures.Figure:
     """Grad-CAM on the first samples: what the picture's features come from, or what they share with the sound."""
     assert seen.video is not None
-    clip = towers.prepare_video(seen.video.to(method.device), _on(method, seen.aspect))
+    clip = sight.prepare("video", seen.video, seen.aspect)
     target, what = None, "size of the features"
     if seen.audio is not None and "audio" in seen.query and "video" in seen.query:
-        target = agreement(method, towers.prepare_audio(seen.audio.to(method.device)))
+        target = agreement(method, sight.prepare("audio", seen.audio))
         what = "agreement with the sound"
     heat = grad_cam(method.net("video"), clip, target).cpu().numpy()
-    frames = _shown(towers, clip)
+    frames = _shown(sight, clip)
     times = np.unique(np.linspace(0, frames.shape[1] - 1, 3).round().astype(int))
     mixed = overlay(frames, heat)
     lines = [
@@ -175,7 +174,7 @@ def looked_at(method: Method, towers: Towers, seen: Seen, classes: tuple[str, ..
 
 def related(
     memory: tuple[MemoryBank, Tensor],
-    towers: Towers,
+    sight: Sight,
     data: AVDataModule,
     seed: int,
     rows: int = 4,
@@ -199,7 +198,7 @@ def related(
                     else f"v {alike['video'][j]:.2f}  a {alike['audio'][j]:.2f}",
                     "query" if j == i else _agrees(labels[i], labels[j]),
                 )
-                for j, picture in zip(shown, pictures_of(shown, data.train, towers, data), strict=True)
+                for j, picture in zip(shown, pictures_of(shown, data.train, sight, data), strict=True)
             ]
         )
     groups = [
@@ -238,9 +237,9 @@ def _memory(method: Method, data: AVDataModule) -> tuple[MemoryBank, Tensor] | N
     return bank, agreement_positives(bank.video, bank.audio, min(32, len(bank) - 2))
 
 
-def _shown(towers: Towers, clip: Tensor) -> NDArray[np.uint8]:
+def _shown(sight: Sight, clip: Tensor) -> NDArray[np.uint8]:
     """What the network saw, as frames [B, T, H, W, 3]: the normalisation taken back."""
-    way = towers.prepare_video.augment
+    way = sight.transform.augment
     mean, std = (torch.tensor(x, device=clip.device).view(1, -1, 1, 1, 1) for x in (way.mean, way.std))
     frames = (clip * std + mean).clamp(0, 1).permute(0, 2, 3, 4, 1)
     return (frames * 255).round().byte().cpu().numpy()
@@ -254,7 +253,3 @@ def _agrees(one: int, other: int) -> Mark:
 
 def _name(label: int, classes: tuple[str, ...]) -> str:
     return classes[label] if 0 <= label < len(classes) else ""
-
-
-def _on(method: Method, x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.to(method.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,9 +17,43 @@ from ssl_av.data.datamodule import AVDataModule, ClipDataset, collate
 from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import AudioView, Spaced, VideoView
-from ssl_av.evaluation.features import Towers
+from ssl_av.methods.base import Method
+from ssl_av.transforms import AudioTransform, VideoTransform, video_augment
 
 Array = NDArray[Any]
+
+
+class Sight:
+    """A method's networks, and how their inputs are cut and prepared: as its own views are, without augmentation.
+
+    Args:
+        method: whose networks.
+        only: the modalities to be used, of those that the method has.
+    """
+
+    def __init__(self, method: Method, only: Collection[str] = ("video", "audio")) -> None:
+        self.method = method
+        self.modalities = tuple(m for m in method.backbones if m in only)
+        i, rate = method.inputs, int(method.front_end.sample_rate)
+        self.video = VideoView(i.frames, i.fps, i.size) if "video" in self.modalities else None
+        self.audio = AudioView(i.audio_seconds, rate) if "audio" in self.modalities else None
+        # The augmentation names the centring and normalisation that the weights know; in eval mode it does no more.
+        own = next((v.augment for v in method.views.values() if v.modality == "video"), "none")
+        self.transform = VideoTransform(i.size, video_augment(own)).eval()
+        self.spectrogram = AudioTransform(method.front_end)
+
+    def prepare(self, modality: str, clip: Tensor, aspect: Tensor | None = None) -> Tensor:
+        """What the network takes, of uint8 frames [B, 3, T, S, S] or waveforms [B, samples]."""
+        clip = clip.to(self.method.device)
+        return self.transform(clip, aspect) if modality == "video" else self.spectrogram.eval()(clip)
+
+    def __call__(self, modality: str, clip: Tensor, aspect: Tensor | None = None) -> dict[str, Tensor]:
+        """``pooled`` features of clips, and ``query`` and ``key`` in the shared space, where there is one."""
+        backbone = self.method.net(modality)
+        features = backbone.forward_features(self.prepare(modality, clip, aspect))
+        shared = self.method.embed(modality, features)
+        named = {} if shared is None else {"query": shared[0], "key": shared[1]}
+        return {"pooled": backbone.pool(features), **named}
 
 
 @dataclass
@@ -58,22 +93,21 @@ class Seen:
 @reading_explained()
 @torch.no_grad()
 def look(
-    towers: Towers, data: AVDataModule, split: str, clips: int = 2, limit: int = 300, keep: int = 4
+    sight: Sight, data: AVDataModule, split: str, clips: int = 2, limit: int = 300, keep: int = 4
 ) -> Seen:
     """Looks at evenly spread samples of a split.
 
     Args:
-        towers: the networks; in eval mode while this runs. The method is left as it was.
+        sight: the networks; in eval mode while this runs, then as before.
         data: where the samples come from.
         split: ``train``, ``val`` or ``test``.
         clips: evenly spaced clips of each sample.
         limit: at most so many samples.
         keep: of the first so many, the clips themselves are kept.
     """
-    device = next(towers.parameters()).device
-    training = towers.method.training
-    towers.eval()
-    loader = data.clips(split, towers.video, towers.audio, clips, limit)
+    training = sight.method.training
+    sight.method.eval()
+    loader = data.clips(split, sight.video, sight.audio, clips, limit)
     manifest: Manifest = loader.dataset.manifest  # type: ignore[attr-defined]
     paths = manifest.columns("path")["path"]
     out, labels = Seen(), [np.empty(0, dtype=np.int64)]
@@ -82,25 +116,20 @@ def look(
     for batch in loader:
         if not len(batch["index"]):
             continue
-        out.ids += [os.fspath(paths[i]) for i in batch["index"].tolist()]
-        labels.append(batch["label"].numpy())
-        out.pictures += pictures(batch, towers)
-        for modality in towers.modalities:
-            aspect = batch["video_0.aspect"] if modality == "video" else None
-            for k in range(clips):
-                clip = batch[f"{modality}_{k}"].to(device)
-                pooled, shared = towers(modality, clip, None if aspect is None else aspect.to(device))
-                found = {"pooled": pooled} | (
-                    {} if shared is None else {"query": shared[0], "key": shared[1]}
-                )
-                for kind, x in found.items():
-                    column = columns.setdefault((kind, modality), [[] for _ in range(clips)])
-                    column[k].append(x.float().cpu())
-        room = keep - sum(map(len, kept[towers.modalities[0]]))
+        room = keep - len(out)
         for name, key in (("video", "video_0"), ("audio", "audio_0"), ("aspect", "video_0.aspect")):
             if key in batch and room > 0:
                 kept[name].append(batch[key][:room])
-    towers.method.train(training)
+        out.ids += [os.fspath(paths[i]) for i in batch["index"].tolist()]
+        labels.append(batch["label"].numpy())
+        out.pictures += pictures(batch, sight)
+        for modality in sight.modalities:
+            aspect = batch["video_0.aspect"] if modality == "video" else None
+            for k in range(clips):
+                for kind, x in sight(modality, batch[f"{modality}_{k}"], aspect).items():
+                    column = columns.setdefault((kind, modality), [[] for _ in range(clips)])
+                    column[k].append(x.float().cpu())
+    sight.method.train(training)
     out.label = np.concatenate(labels)
     for (kind, modality), parts in columns.items():
         getattr(out, kind)[modality] = torch.stack([torch.cat(part) for part in parts]).numpy()
@@ -110,29 +139,28 @@ def look(
     return out
 
 
-def pictures_of(rows: list[int], manifest: Manifest, towers: Towers, data: AVDataModule) -> list[Array]:
+def pictures_of(rows: list[int], manifest: Manifest, sight: Sight, data: AVDataModule) -> list[Array]:
     """A picture of each of these rows of a manifest; grey where a sample cannot be read."""
     views: dict[str, VideoView | AudioView] = {}
-    if towers.video is not None:
-        v = towers.video
+    if sight.video is not None:
+        v = sight.video
         views["video_0"] = VideoView(v.frames, v.fps, v.size, "none", Spaced(0, 1))
-    elif towers.audio is not None:
-        views["audio_0"] = AudioView(towers.audio.seconds, towers.audio.rate, "none", Spaced(0, 1))
+    elif sight.audio is not None:
+        views["audio_0"] = AudioView(sight.audio.seconds, sight.audio.rate, "none", Spaced(0, 1))
     dataset = ClipDataset(manifest.take(rows), views, data.loading)
     found = []
     for i in range(len(rows)):
         batch = collate([dataset[(0, i)]])
-        found += pictures(batch, towers) if len(batch["index"]) else [np.full((64, 64, 3), 200, np.uint8)]
+        found += pictures(batch, sight) if len(batch["index"]) else [np.full((64, 64, 3), 200, np.uint8)]
     return found
 
 
-def pictures(batch: dict[str, Any], towers: Towers) -> list[NDArray[np.uint8]]:
+def pictures(batch: dict[str, Any], sight: Sight) -> list[NDArray[np.uint8]]:
     """A picture of each sample of a batch: see `Seen.pictures`."""
     if "video_0" in batch:
         clip = batch["video_0"]
         return list(clip[:, :, clip.shape[2] // 2].permute(0, 2, 3, 1).numpy())
-    device = next(towers.parameters()).device
-    spec = towers.prepare_audio(batch["audio_0"].to(device))[:, 0].transpose(1, 2).flip(1).cpu()
+    spec = sight.prepare("audio", batch["audio_0"])[:, 0].transpose(1, 2).flip(1).cpu()
     low, high = spec.amin(dim=(1, 2), keepdim=True), spec.amax(dim=(1, 2), keepdim=True)
     scaled = ((spec - low) / (high - low).clamp(min=1e-9)).numpy()
     return list((colormaps["magma"](scaled)[..., :3] * 255).astype(np.uint8))

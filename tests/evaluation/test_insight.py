@@ -10,13 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.datamodule import AVDataModule, ClipDataset, collate
 from ssl_av.data.loading import Loading
 from ssl_av.data.prepare import prepare_manifest
-from ssl_av.evaluation.features import Towers, extract
+from ssl_av.data.views import AudioView, Spaced, VideoView
 from ssl_av.evaluation.insight import draw_figures, rejected
-from ssl_av.evaluation.looking import look
+from ssl_av.evaluation.looking import Sight, look
 from ssl_av.methods import create_method
+from ssl_av.transforms import VideoTransform
 
 INPUTS = {"frames": 4, "fps": 8, "size": 32, "audio_seconds": 0.5, "front_end": "small"}
 NETWORKS = {
@@ -68,14 +69,30 @@ def test_only_what_a_method_allows(data: AVDataModule, tmp_path: Path):
     assert set(numbers) == {"video", "audio"}
 
 
-def test_looking_gives_what_evaluation_measures(data: AVDataModule):
-    towers = Towers(method("avid", negatives=4, dim=8, hidden=16, num_samples=16))
-    seen, measured = look(towers, data, "test", clips=2), extract(towers, data, "test", clips=2)
-    assert seen.label.tolist() == measured.label.tolist()
-    for kind in ("pooled", "query", "key"):
-        for modality, x in getattr(measured, kind).items():
-            assert np.allclose(seen.mean(kind)[modality], x, atol=1e-5)
-    assert len(seen.pictures) == len(seen.ids) == 12
+@torch.no_grad()
+def test_looking_is_the_networks_on_the_clips(data: AVDataModule):
+    avid = method("avid", negatives=4, dim=8, hidden=16, num_samples=16)
+    seen = look(Sight(avid), data, "test", clips=2)
+    assert avid.training
+    avid.eval()
+    views = {
+        "video_1": VideoView(4, 8.0, 32, when=Spaced(1, 2)),
+        "audio_1": AudioView(0.5, 16000, when=Spaced(1, 2)),
+    }
+    test = data.manifest.split("test")
+    batch = collate([ClipDataset(test, views, data.loading)[(0, i)] for i in (0, 11)])
+    aspect = batch.pop("video_1.aspect")
+    x = {
+        "video": VideoTransform(32, "avid").eval()(batch["video_1"], aspect),
+        "audio": avid.front_end(batch["audio_1"]),
+    }
+    for modality, z in avid(x).items():
+        pooled = avid.net(modality)(x[modality])
+        assert np.allclose(seen.pooled[modality][1, [0, 11]], pooled, atol=1e-5)
+        assert np.allclose(seen.query[modality][1, [0, 11]], z, atol=1e-5)
+    assert seen.label.tolist() == test.labels.tolist()
+    assert seen.ids == test.columns("path")["path"].tolist()
+    assert len(seen.pictures) == 12
     assert seen.video.shape == (4, 3, 4, 40, 40)
     assert len(seen.audio) == len(seen.aspect) == 4
 
