@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
@@ -162,7 +163,6 @@ def _tile(axes: Axes, tile: Tile) -> None:
     for spine in axes.spines.values():
         spine.set_color(EDGE[tile.mark])
         spine.set_linewidth(1 if tile.mark == "plain" else 3)
-        spine.set_linestyle((0, (2, 1.2)) if tile.mark == "wrong" else "solid")
     colour = EDGE[tile.mark] if tile.mark in SIGN else LIGHT.ink
     axes.set_xlabel(
         SIGN.get(tile.mark, "") + _shortened(tile.caption, 17), fontsize=8.5, color=colour, labelpad=4
@@ -223,6 +223,7 @@ def _densities(axes: Axes, values: Sequence[Array], limits: tuple[float, float],
     axes.set_ylim(0, 1.25 * min(max(tallest), 4 * float(np.median(tallest))))
     axes.set_xlim(*limits)
     axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     _frame(axes, left=False)
     axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.ink, loc="upper left")
 

@@ -18,8 +18,8 @@ from ssl_av.checkpoint import load_backbone, read
 from ssl_av.errors import UserError
 from ssl_av.transforms import FrontEnd, spectrogram
 
-SAMPLE_RATES = (16000, 22050, 32000, 44100, 48000)
-"""Hz; HEAR's data sets come in these. A front end of another rate takes the next higher one and resamples."""
+SAMPLE_RATES = (16000, 22050, 44100, 48000)
+"""Hz; what HEAR's validator accepts. A front end of another rate takes a multiple of its own and resamples."""
 
 TIMESTAMP_WINDOW = 1.0
 """Seconds around a timestamp that its embedding hears, or as many as the backbone was trained on, if fewer."""
@@ -60,7 +60,7 @@ class HearModel(nn.Module):
         self.backbone, self.front_end = backbone, front_end
         self.seconds, self.window, self.hop, self.batch = seconds, window, hop, batch
         self.rate = int(front_end.sample_rate)
-        self.sample_rate = next((r for r in SAMPLE_RATES if r >= self.rate), SAMPLE_RATES[-1])
+        self.sample_rate = next((r for r in SAMPLE_RATES if r % self.rate == 0), SAMPLE_RATES[-1])
         self.scene_embedding_size = self.timestamp_embedding_size = int(backbone.num_features)
         frames = (backbone.smallest or (7, 7))[0]
         self.least = front_end.shortest

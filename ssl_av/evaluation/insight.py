@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from ssl_av.evaluation.figures import Mark, Tile
 from ssl_av.evaluation.looking import Seen, Sight, look, pictures_of
 from ssl_av.evaluation.saliency import agreement, grad_cam, overlay
 from ssl_av.evaluation.synchrony import every_pair, sync_accuracy
-from ssl_av.memory import MemoryBank, agreement_positives
+from ssl_av.memory import Expansion, MemoryBank, agreement_positives
 from ssl_av.methods.base import Method
 
 Array = NDArray[Any]
 FOLDS = 5
+MEMORY = 50_000
+"""Rows of a memory bank that samples are related in; the cost grows with their square."""
 
 
 def draw_figures(
@@ -41,7 +43,8 @@ def draw_figures(
         method: from `ssl_av.load_method`, or one that is being trained; it is left as it was.
         data: with the training split that a memory bank belongs to, if the method has one.
         out: the folder of the pictures: ``embeddings.png``, ``retrieval-video.png``, ``retrieval-audio.png``,
-            ``saliency.png``, ``agreement.png``, ``distributions.png``; what cannot be drawn is not there.
+            ``saliency.png``, ``distributions.png`` and, of a memory of up to `MEMORY` rows of the same training
+            samples, ``agreement.png``; what cannot be drawn is not there.
         split: whose samples are looked at; retrieval searches the training split.
         limit: samples of each split at most, evenly spread.
         beside: other methods whose features ``distributions.png`` compares, by name, e.g. the same one trained without
@@ -81,15 +84,12 @@ def draw_figures(
     return files, describe(seen, memory, data, seed)
 
 
-def describe(
-    seen: Seen, memory: tuple[MemoryBank, Tensor] | None, data: AVDataModule, seed: int = 0
-) -> dict[str, Any]:
+def describe(seen: Seen, memory: MemoryBank | None, data: AVDataModule, seed: int = 0) -> dict[str, Any]:
     """The numbers beside the figures.
 
     Returns:
         Those of `diagnostics.describe`; ``sync`` of pooled features and ``sync_shared`` of embeddings, with at least
-        ten samples of two modalities; ``memory`` with the mean inner products and, where there are labels, the
-        precision of the positives and its ``chance``.
+        ten samples of two modalities; ``memory``: `remembered`.
     """
     pooled, query, key = (
         {m: torch.from_numpy(x) for m, x in seen.mean(k).items()} for k in ("pooled", "query", "key")
@@ -103,17 +103,34 @@ def describe(
             found = every_pair(one["video"], other["audio"])
             numbers[name] = sync_accuracy(*found, pairs=pairs, folds=FOLDS, seed=seed)
     if memory is not None:
-        bank, positives = memory
-        sides = {m: diagnostics.mean_inner_product(getattr(bank, m)) for m in ("video", "audio")}
-        labels = torch.from_numpy(data.train.labels.astype(np.int64))
-        known = labels[labels >= 0]
-        numbers["memory"] = {f"mean_inner_product_{m}": x for m, x in sides.items()}
-        if len(known.unique()) > 1:
-            ks = sorted({k for k in (1, 5, 10, 32) if k < positives.shape[1]} | {positives.shape[1]})
-            share = known.bincount().double()
-            chance = float((share * (share - 1)).sum() / (len(known) * (len(known) - 1)))
-            numbers["memory"] |= diagnostics.precision_at(positives.cpu(), labels, ks) | {"chance": chance}
+        numbers["memory"] = remembered(memory, torch.from_numpy(data.train.labels.astype(np.int64)))
     return numbers
+
+
+def remembered(bank: MemoryBank, labels: Tensor) -> dict[str, Any]:
+    """Mean inner products of the memories, and the precision of each way to relate them (AVID 4.3, figure 4c).
+
+    Args:
+        bank: the memories.
+        labels: [N] class of each row, -1 where it is not known.
+
+    Returns:
+        ``mean_inner_product_video`` and ``_audio``; where there are two known classes, ``agreement``, ``video``,
+        ``audio`` and ``either`` with precision@K of what they find, and ``chance``.
+    """
+    found: dict[str, Any] = {
+        f"mean_inner_product_{m}": diagnostics.mean_inner_product(getattr(bank, m))
+        for m in ("video", "audio")
+    }
+    known = labels[labels >= 0]
+    if len(known.unique()) > 1:
+        ks = [k for k in (1, 5, 10, 32) if k < len(bank) - 1]
+        for kind in get_args(Expansion):
+            positives = agreement_positives(bank.video, bank.audio, ks[-1], kind).cpu()
+            found[kind] = diagnostics.precision_at(positives, labels, ks)
+        share = known.bincount().double()
+        found["chance"] = float((share * (share - 1)).sum() / (len(known) * (len(known) - 1)))
+    return found
 
 
 def retrieved(
@@ -165,7 +182,7 @@ def looked_at(method: Method, sight: Sight, seen: Seen, classes: tuple[str, ...]
     lines = [
         [
             *(Tile(frames[i, t], _name(seen.label[i], classes) if t == 0 else "") for t in times),
-            *(Tile(mixed[i, t]) for t in times),
+            *(Tile(mixed[i, t], "" if heat[i].any() else "nothing supports it") for t in times),
         ]
         for i in range(len(frames))
     ]
@@ -173,7 +190,7 @@ def looked_at(method: Method, sight: Sight, seen: Seen, classes: tuple[str, ...]
 
 
 def related(
-    memory: tuple[MemoryBank, Tensor],
+    bank: MemoryBank,
     sight: Sight,
     data: AVDataModule,
     seed: int,
@@ -181,7 +198,7 @@ def related(
     count: int = 3,
 ) -> figures.Figure:
     """Training samples with their positives and with what looks alike but sounds otherwise (AVID figure 5)."""
-    bank, positives = memory
+    positives = agreement_positives(bank.video, bank.audio, min(32, len(bank) - 2))
     labels, classes = data.train.labels, data.manifest.classes
     chosen = np.sort(np.random.default_rng(seed).permutation(len(bank))[:rows]).tolist()
     lines = []
@@ -226,15 +243,11 @@ def rejected(video: Tensor, audio: Tensor, positives: Tensor, row: int) -> Tenso
     return found[video[found].argsort(descending=True)]
 
 
-def _memory(method: Method, data: AVDataModule) -> tuple[MemoryBank, Tensor] | None:
-    """The memory and P_i of eq. 7: those that are in use, or that would be found now."""
+def _memory(method: Method, data: AVDataModule) -> MemoryBank | None:
+    """The memory of the samples that the data have now, if the method has one."""
     bank = getattr(method, "bank", None)
-    if not isinstance(bank, MemoryBank) or len(bank) != len(data.train) or len(bank) < 3:
-        return None
-    used = getattr(method, "positive_set", None)
-    if isinstance(used, Tensor) and bool((used >= 0).all()):
-        return bank, used
-    return bank, agreement_positives(bank.video, bank.audio, min(32, len(bank) - 2))
+    fits = isinstance(bank, MemoryBank) and len(bank) == len(data.train) and 3 < len(bank) <= MEMORY
+    return bank if fits else None
 
 
 def _shown(sight: Sight, clip: Tensor) -> NDArray[np.uint8]:

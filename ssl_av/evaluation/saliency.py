@@ -79,7 +79,7 @@ def agreement(method: Method, sound: Tensor) -> Target:
     return cosine
 
 
-def overlay(frames: NDArray[np.uint8], heat: NDArray[Any], strength: float = 0.75) -> NDArray[np.uint8]:
+def overlay(frames: NDArray[np.uint8], heat: NDArray[Any], strength: float = 0.5) -> NDArray[np.uint8]:
     """Frames with the heat over them: dark blue nowhere, yellow where it is largest.
 
     Where there is no heat the frame is dimmed and grey, so that the map is read without its colours too.
