@@ -32,6 +32,7 @@ EDGE = {
     "wrong": OKABE_ITO["vermillion"],
     "plain": LIGHT.line,
 }
+HEADING: dict[str, Any] = {"fontweight": "bold", "color": LIGHT.ink}
 SIGN = {"right": "✓ ", "wrong": "✗ "}
 
 
@@ -134,25 +135,26 @@ def gallery(rows: Sequence[Sequence[Tile]], groups: Sequence[tuple[str, int]], t
     Args:
         rows: of as many tiles as the groups have columns; a row may end early.
         groups: heading and number of columns; the groups stand apart.
-        title: of the figure.
+        title: above all.
     """
     columns = sum(count for _, count in groups)
     if not rows or any(len(row) > columns for row in rows):
         raise ValueError(f"a gallery needs rows of up to {columns} tiles, got {[len(row) for row in rows]}")
-    gap, side = 0.25, (WIDTH - 0.3) / (columns + 0.25 * (len(groups) - 1))
-    widths = [w for k, (_, count) in enumerate(groups) for w in [gap] * bool(k) + [1.0] * count]
-    figure = _figure(len(rows) * (side + 0.24) + 0.75)
-    grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
-    starts = np.cumsum([0] + [count + 1 for _, count in groups])
-    places = [c for c, width in enumerate(widths) if width == 1.0]
+    edge, seam, gap, caption, top = 0.06, 0.07, 0.28, 0.26, 0.75 if title else 0.35  # inches
+    side = (WIDTH - 2 * edge - seam * (columns - 1) - gap * (len(groups) - 1)) / columns
+    height = top + len(rows) * (side + caption)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor=LIGHT.paper)
+    lefts: list[float] = []
+    for k, (heading, count) in enumerate(groups):
+        start = edge + len(lefts) * (side + seam) + k * gap
+        lefts += [start + j * (side + seam) for j in range(count)]
+        figure.text(start / WIDTH, 1 - (top - 0.09) / height, heading, **HEADING, fontsize=10)
     for r, row in enumerate(rows):
-        for column, tile in zip(places, row, strict=False):
-            axes = figure.add_subplot(grid[r, column])
-            _tile(axes, tile)
-            if r == 0 and column in starts:
-                heading = groups[int(np.flatnonzero(starts == column)[0])][0]
-                axes.set_title(heading, loc="left", fontsize=10, fontweight="bold", color=LIGHT.ink, pad=6)
-    _head(figure, title)
+        bottom = 1 - (top + r * (side + caption) + side) / height
+        for left, tile in zip(lefts, row, strict=False):
+            _tile(figure.add_axes((left / WIDTH, bottom, side / WIDTH, side / height)), tile)
+    if title:
+        figure.text(edge / WIDTH, 1 - 0.3 / height, title, **HEADING, fontsize=12)
     return figure
 
 
@@ -164,9 +166,8 @@ def _tile(axes: Axes, tile: Tile) -> None:
         spine.set_color(EDGE[tile.mark])
         spine.set_linewidth(1 if tile.mark == "plain" else 3)
     colour = EDGE[tile.mark] if tile.mark in SIGN else LIGHT.ink
-    axes.set_xlabel(
-        SIGN.get(tile.mark, "") + _shortened(tile.caption, 17), fontsize=8.5, color=colour, labelpad=4
-    )
+    axes.xaxis.set_label_coords(0.5, -0.03)
+    axes.set_xlabel(SIGN.get(tile.mark, "") + _shortened(tile.caption, 17), fontsize=8.5, color=colour)
 
 
 def distributions(runs: Mapping[str, Mapping[str, Array]], pairs: int = 20_000, seed: int = 0) -> Figure:
@@ -243,7 +244,7 @@ def confusion(matrix: Array, classes: Sequence[str], title: str = "") -> Figure:
     image = axes.imshow(share, cmap="cividis", vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)
     bar.ax.tick_params(colors=LIGHT.muted, labelsize=9)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     if few:
         names = [_shortened(name, 18) for name in classes]
         axes.set_xticks(range(len(names)), names, rotation=90)
@@ -295,6 +296,6 @@ def _head(figure: Figure, text: str) -> None:
 
 
 def _shortened(text: str, length: int) -> str:
-    # A dollar sign would begin a formula.
-    text = " ".join(text.split()).replace("$", r"\$")
-    return text if len(text) <= length else text[: length - 1] + "…"
+    text = " ".join(text.split())
+    text = text if len(text) <= length else text[: length - 1] + "…"
+    return text.replace("$", r"\$")  # it would begin a formula

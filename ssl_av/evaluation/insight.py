@@ -182,7 +182,7 @@ def looked_at(method: Method, sight: Sight, seen: Seen, classes: tuple[str, ...]
     lines = [
         [
             *(Tile(frames[i, t], _name(seen.label[i], classes) if t == 0 else "") for t in times),
-            *(Tile(mixed[i, t], "" if heat[i].any() else "nothing supports it") for t in times),
+            *(Tile(mixed[i, t], "" if heat[i].any() else "no support") for t in times),
         ]
         for i in range(len(frames))
     ]

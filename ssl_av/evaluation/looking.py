@@ -148,7 +148,7 @@ def pictures_of(rows: list[int], manifest: Manifest, sight: Sight, data: AVDataM
     elif sight.audio is not None:
         views["audio_0"] = AudioView(sight.audio.seconds, sight.audio.rate, "none", Spaced(0, 1))
     dataset = ClipDataset(manifest.take(rows), views, data.loading)
-    found = []
+    found: list[Array] = []
     for i in range(len(rows)):
         batch = collate([dataset[(0, i)]])
         found += pictures(batch, sight) if len(batch["index"]) else [np.full((64, 64, 3), 200, np.uint8)]
