@@ -238,14 +238,13 @@ def confusion(matrix: Array, classes: Sequence[str], title: str = "") -> Figure:
         title: of the figure.
     """
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    few = len(classes) <= 30
     figure = _figure(WIDTH * 0.85)
     axes = figure.subplots()
     image = axes.imshow(share, cmap="cividis", vmin=0, vmax=1)
     bar = figure.colorbar(image, ax=axes, shrink=0.7)
     bar.ax.tick_params(colors=LIGHT.muted, labelsize=9)
     bar.outline.set_visible(False)
-    if few:
+    if len(classes) <= 30:
         names = [_shortened(name, 18) for name in classes]
         axes.set_xticks(range(len(names)), names, rotation=90)
         axes.set_yticks(range(len(names)), names)
