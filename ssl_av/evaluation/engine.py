@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
@@ -81,6 +80,8 @@ def measure(
     if precision not in PRECISIONS:
         raise unknown("precision of features", precision, PRECISIONS)
     out = Measured()
+    if not protocols:
+        return out
     resolved = [p.with_clips(clips) for p in protocols]
     with _folder(cache) as folder:
         library = Library(towers, folder, precision, seed, report)
@@ -157,7 +158,13 @@ class Library:
     def __init__(
         self, towers: Towers, folder: Path, precision: str, seed: int, report: Report | None
     ) -> None:
-        self.towers, self.folder, self.precision, self.seed, self.report = towers, folder, precision, seed, report
+        self.towers, self.folder, self.precision, self.seed, self.report = (
+            towers,
+            folder,
+            precision,
+            seed,
+            report,
+        )
         self.weights = towers.digest()
         self.skipped: dict[str, str] = {}
         self._made: dict[tuple[Cut, Column], list[_Rows]] = {}
@@ -223,7 +230,7 @@ class Library:
             names = [names[i] for i in rest]
         about = {
             "weights": self.weights, "data": part.hash, "cut": canonical(view), "precision": self.precision,
-            "code": code_version(), "device": next(self.towers.parameters()).device.type,
+            "code": code_version(), "device": self.towers.device.type,
             "reader": data.loading.reader,
             "decode_size": view.decode_size or data.loading.decode_size,
             "seed": self.seed if view.random else None,
@@ -243,7 +250,9 @@ class Library:
             self.skipped |= stored.skipped
             here = [names[i] for i in stored.index]
             for column, array in stored.columns.items():
-                self._made.setdefault((view, column), []).append(_Rows({n: r for r, n in enumerate(here)}, array))
+                self._made.setdefault((view, column), []).append(
+                    _Rows({n: r for r, n in enumerate(here)}, array)
+                )
 
 
 @dataclass

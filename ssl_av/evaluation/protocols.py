@@ -128,7 +128,9 @@ def later(default: Any) -> Any:
 def canonical(value: Any) -> Any:
     """As plain JSON values; integers that stand for floats are floats."""
     if is_dataclass(value) and not isinstance(value, type):
-        kept = [f for f in fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default]
+        kept = [
+            f for f in fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
+        ]
         return {f.name: canonical(getattr(value, f.name)) for f in kept}
     if isinstance(value, Mapping):
         return {str(k): canonical(v) for k, v in value.items()}
@@ -234,4 +236,6 @@ def _check_pool(pool: Any, dims: int, where: str) -> None:
         sound = sound and isinstance(kernel, (list, tuple)) and len(kernel) == dims
         sound = sound and all(isinstance(k, int) and k > 0 for k in kernel)
     if not sound:
-        raise UserError(f"{where} is null, max, avg or {{max: [{dims} numbers], stride: [{dims} numbers]}}, got {pool}")
+        raise UserError(
+            f"{where} is null, max, avg or {{max: [{dims} numbers], stride: [{dims} numbers]}}, got {pool}"
+        )

@@ -110,7 +110,9 @@ class Store:
         file = part / f"{begin:012d}-{end:012d}.npz"
         scratch = file.with_suffix(".part")
         with scratch.open("wb") as out:
-            np.savez(out, index=np.concatenate([p.index for p in held]), skipped=json.dumps(skipped), **arrays)
+            np.savez(
+                out, index=np.concatenate([p.index for p in held]), skipped=json.dumps(skipped), **arrays
+            )
         scratch.replace(file)
 
     def _finish(self, part: Path, target: Path, columns: Collection[Column]) -> None:

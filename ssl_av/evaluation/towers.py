@@ -41,6 +41,11 @@ class Towers(nn.Module):
             for m in ("video", "audio")
         }
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
     def views(self, cut: Cut, modalities: Collection[str]) -> dict[str, VideoView | AudioView]:
         """What the data serve for a cut."""
         return dict(cut.views(modalities, self.rate, self.own["audio"]))  # type: ignore[arg-type]
@@ -94,14 +99,16 @@ class Towers(nn.Module):
             embedded = self.method.embed(modality, features)
         for column in columns:
             if column.what == "pooled":
-                out[column] = backbone.pool(features) if column.pool == "own" else pooled(features, column.pool)
+                out[column] = (
+                    backbone.pool(features) if column.pool == "own" else pooled(features, column.pool)
+                )
             elif embedded is not None:
                 out[column] = embedded[0 if column.what == "query" else 1]
         return out
 
     def _inputs(self, modality: str, batch: dict[str, Any], cut: Cut, seed: int) -> Iterator[Tensor]:
         """Network inputs, a bounded number at once: clip by clip, or sample by sample where crops are drawn or many."""
-        device = next(self.parameters()).device
+        device = self.device
         clips = [batch[f"{modality}_{k}"] for k in range(cut.clips.clips or 1)]
         aspect = batch["video_0.aspect"] if modality == "video" else None
         transform = self._transform(modality, cut)
@@ -111,13 +118,17 @@ class Towers(nn.Module):
                 wide = aspect[i].repeat(len(clips)) if aspect is not None else None
                 generator = torch.Generator().manual_seed(_seed(seed, index, modality))
                 for x in _pieces(clip, cut):
-                    yield self._prepare(modality, transform, x, wide if wide is None else wide[: len(x)], cut, generator)
+                    yield self._prepare(
+                        modality, transform, x, wide if wide is None else wide[: len(x)], cut, generator
+                    )
             return
         every = torch.cat(clips).to(device)
         wide = aspect.repeat(len(clips)) if aspect is not None else None
         at = 0
         for x in _pieces(every, cut):
-            yield self._prepare(modality, transform, x, wide if wide is None else wide[at : at + len(x)], cut, None)
+            yield self._prepare(
+                modality, transform, x, wide if wide is None else wide[at : at + len(x)], cut, None
+            )
             at += len(x)
 
     def _transform(self, modality: str, cut: Cut) -> Any:
@@ -197,7 +208,9 @@ def pooled(features: Tensor, pool: str) -> Tensor:
 
 def _pieces(x: Tensor, cut: Cut) -> Iterator[Tensor]:
     """Rows of a batch, so many at once that their inputs stay within `AT_ONCE` numbers."""
-    each = x[0].numel() // x.shape[-1] ** 2 * cut.size**2 * cut.clips.crops if x.ndim == 5 else 8 * x[0].numel()
+    each = (
+        x[0].numel() // x.shape[-1] ** 2 * cut.size**2 * cut.clips.crops if x.ndim == 5 else 8 * x[0].numel()
+    )
     return iter(x.split(max(AT_ONCE // max(each, 1), 1)))
 
 

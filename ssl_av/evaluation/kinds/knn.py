@@ -27,7 +27,9 @@ class KNN:
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.temperature <= 0:
-            raise UserError(f"settings.k and settings.temperature must be above 0, got {self.k}, {self.temperature}")
+            raise UserError(
+                f"settings.k and settings.temperature must be above 0, got {self.k}, {self.temperature}"
+            )
 
 
 @register_kind("knn", KNN, ("train", "test"))
@@ -41,7 +43,9 @@ def knn(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     labels = torch.from_numpy(train.label[t])
     outcome = Outcome({})
     for side in sides(protocol.modalities, train):
-        queries, gallery = (torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((test, q), (train, t)))
+        queries, gallery = (
+            torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((test, q), (train, t))
+        )
         s = protocol.settings
         scores = knn_predict(queries, gallery, labels, classes, s.k, s.temperature)
         outcome.predicted[side] = Predicted(test.label[q], scores.numpy())

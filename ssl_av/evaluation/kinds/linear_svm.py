@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol as Shape
+from typing import Any, Literal
+from typing import Protocol as Shape
 
 import numpy as np
 
 from ssl_av.errors import UserError, unknown
 from ssl_av.evaluation.features import Features
-from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Predicted, Results, Splits, average, register_kind
+from ssl_av.evaluation.kinds import (
+    NotApplicableError,
+    Outcome,
+    Predicted,
+    Results,
+    Splits,
+    average,
+    register_kind,
+)
 from ssl_av.evaluation.kinds._labels import accuracy, examples, labelled, need, sides
 from ssl_av.evaluation.protocols import Protocol
 

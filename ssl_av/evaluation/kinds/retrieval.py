@@ -43,7 +43,9 @@ def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Ou
     match = torch.from_numpy(query.label[q])[:, None] == torch.from_numpy(gallery.label[g])[None]
     results: Results = {}
     for side in sides(protocol.modalities, query):
-        queries, keys = (torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((query, q), (gallery, g)))
+        queries, keys = (
+            torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((query, q), (gallery, g))
+        )
         results[side] = recall_at(queries, keys, match, protocol.settings.ranks)
     return Outcome(results)
 
