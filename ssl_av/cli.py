@@ -117,7 +117,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     ev.add_argument(
         "--cache",
         metavar="DIR",
-        help="where features are kept for the next time (default: features in the run's folder)",
+        help="where features stay for the next time (default: the run's folder)",
     )
     ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
 

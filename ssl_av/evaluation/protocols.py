@@ -126,7 +126,7 @@ def later(default: Any) -> Any:
 
 
 def canonical(value: Any) -> Any:
-    """As plain JSON values; integers that stand for floats are floats."""
+    """As plain JSON values; a whole number is an integer, however it was written."""
     if is_dataclass(value) and not isinstance(value, type):
         kept = [
             f for f in fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
@@ -136,7 +136,7 @@ def canonical(value: Any) -> Any:
         return {str(k): canonical(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [canonical(v) for v in value]
-    return value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def list_protocols() -> dict[str, Path]:

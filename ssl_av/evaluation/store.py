@@ -102,7 +102,7 @@ class Store:
     def _chunk(self, part: Path, begin: int, end: int, held: list[Piece]) -> None:
         """Writes one chunk whole or not at all."""
         names = {c for p in held for c in p.columns}
-        arrays = {
+        arrays: dict[str, Any] = {
             str(c): np.concatenate([p.columns[c] for p in held if c in p.columns]).astype(self.dtype)
             for c in names
         }
@@ -119,7 +119,8 @@ class Store:
         """Copies the chunks into one array a column, a chunk at a time."""
         chunks = _chunks(part)
         skipped: dict[str, str] = {}
-        index, shapes = [], {}
+        index: list[np.ndarray] = []
+        shapes: dict[Column, tuple[int, ...]] = {}
         for chunk in chunks:
             with np.load(chunk) as held:
                 index.append(held["index"])

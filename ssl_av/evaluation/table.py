@@ -17,7 +17,7 @@ def show_protocols() -> int:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in ("name", "version", "hash", "measures", "source", ""):
         table.add_column(
-            column, justify="right" if column == "version" else "left", no_wrap=column in ("name", "hash")
+            column, justify="right" if column == "version" else "left", no_wrap=True, overflow="ellipsis"
         )
     for name in list_protocols():
         p = load_protocol(name).with_clips(Evaluation().clips)

@@ -148,7 +148,8 @@ class Towers(nn.Module):
             # each crop of a picture goes with the same sound: one vector for every crop
             return sound.repeat_interleave(cut.clips.crops, dim=0) if cut.clips.crops > 1 else sound
         if transform.training or (cut.clips.crops == 1 and cut.zoom == 1):
-            return transform(x, aspect, generator)  # type: ignore[no-any-return]
+            clips: Tensor = transform(x, aspect, generator)
+            return clips
         assert aspect is not None
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
 

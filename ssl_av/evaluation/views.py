@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ssl_av.data.views import Anywhere, AudioView, Spaced, StartsWith, VideoView, Views
+from ssl_av.data.views import Anywhere, AudioView, Spaced, StartsWith, VideoView, View, Views, When
 from ssl_av.evaluation.protocols import Clips, Pooling, Protocol
 from ssl_av.methods.settings import Inputs
 from ssl_av.transforms import AudioAugment, VideoAugment, audio_augment, video_augment
@@ -67,13 +67,13 @@ class Cut:
 
     def views(self, modalities: Collection[str], rate: int, own_audio: str) -> Views:
         """``video_0``, ``audio_0``, ``video_1`` …: what the data serve."""
-        views: dict[str, VideoView | AudioView] = {}
+        views: dict[str, View] = {}
         count = self.clips.clips or 1
         seconds = self.audio_seconds
         if self.clips.augment != "none":
             seconds *= self.audio(own_audio).reach
         for k in range(count):
-            when = Anywhere() if self.clips.place == "random" else Spaced(k, count)
+            when: When = Anywhere() if self.clips.place == "random" else Spaced(k, count)
             if "video" in modalities:
                 views[f"video_{k}"] = VideoView(self.frames, self.fps, self.size, "none", when)
             if "audio" in modalities:

@@ -14,7 +14,7 @@ from ssl_av.evaluation.kinds import NotApplicableError, Predicted, Results
 
 def labelled(features: Features) -> np.ndarray:
     """Which samples have a label, [N] bool."""
-    return features.label >= 0 if features.label.ndim == 1 else features.label.any(axis=1)
+    return np.asarray(features.label >= 0 if features.label.ndim == 1 else features.label.any(axis=1))
 
 
 def need(splits: Mapping[str, Features], classes: int) -> None:

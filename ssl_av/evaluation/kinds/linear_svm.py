@@ -184,7 +184,7 @@ def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
     if how == "standard":
         from sklearn.preprocessing import StandardScaler
 
-        return StandardScaler().fit(x).transform  # type: ignore[no-any-return]
+        return StandardScaler().fit(x).transform
     if how == "l2":
         return lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return lambda rows: rows
