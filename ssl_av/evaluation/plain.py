@@ -19,30 +19,11 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation.engine import Report, measure
 from ssl_av.evaluation.folds import official_folds
 from ssl_av.evaluation.protocols import MODALITIES, Protocol, load_protocol
-from ssl_av.evaluation.towers import Towers
+from ssl_av.evaluation.towers import Towers, Waveform
 from ssl_av.methods.base import Batch, Embeddings, Method
 from ssl_av.methods.settings import Inputs, Networks, Optim
 
 Record = dict[str, Any]
-
-
-class Waveform(nn.Module):
-    """The front end of a network that takes the sound itself.
-
-    Args:
-        rate: samples a second.
-    """
-
-    bins = 1
-    shortest = 1
-
-    def __init__(self, rate: int) -> None:
-        super().__init__()
-        self.sample_rate = rate
-
-    def forward(self, wave: Tensor) -> Tensor:
-        """[B, samples], as it is."""
-        return wave
 
 
 class Pooled(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,11 +15,30 @@ from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
 from ssl_av.evaluation.views import Column, Cut
 from ssl_av.methods.base import Method
-from ssl_av.transforms import AudioTransform, VideoTransform
+from ssl_av.transforms import AudioAugment, AudioTransform, VideoTransform
 from ssl_av.transforms.geometry import crop_resize, square_boxes
 
 #: numbers that go into a network at once: 128 MiB, and some twenty times as much inside of it
 AT_ONCE = 2**25
+
+
+class Waveform(nn.Module):
+    """The front end of a network that takes the sound itself.
+
+    Args:
+        rate: samples a second.
+    """
+
+    bins = 1
+    shortest = 1
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self.sample_rate = rate
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """[B, samples], as it is."""
+        return wave
 
 
 class Towers(nn.Module):
@@ -136,7 +156,13 @@ class Towers(nn.Module):
         if modality == "video":
             transform = VideoTransform(cut.size, cut.video(self.own["video"]))
         else:
-            transform = AudioTransform(self.method.front_end, cut.audio(self.own["audio"]))
+            audio = cut.audio(self.own["audio"])
+            if isinstance(self.method.front_end, Waveform) and replace(audio, volume=0.0) != AudioAugment():
+                raise UserError(
+                    "this protocol augments spectrograms; the network takes waveforms: give it a spectrogram "
+                    "(inputs.front_end), or choose another protocol"
+                )
+            transform = AudioTransform(self.method.front_end, audio)
         transform.training = cut.clips.augment != "none"
         return transform
 

@@ -167,7 +167,9 @@ def test_what_is_tuned_on_test_has_its_own_name_and_changes_nothing():
 
 
 def test_the_first_split_chooses_for_all():
-    outcomes = [Outcome({"audio": {"top1": 0.5, "test_by_C": {"1": a, "2": b}}}) for a, b in ((0.6, 0.5), (0.1, 0.9))]
+    outcomes = [
+        Outcome({"audio": {"top1": 0.5, "test_by_C": {"1": a, "2": b}}}) for a, b in ((0.6, 0.5), (0.1, 0.9))
+    ]
     protocol = load_protocol("brave-audio")
     found = KINDS["linear-svm"].combine(outcomes, protocol)["audio"]
     assert found["top1_tuned_on_first_split"] == pytest.approx((0.6 + 0.1) / 2)
@@ -205,7 +207,10 @@ def test_fusion_sees_what_neither_alone_shows():
     for name, n in {"train": 400, "val": 100, "test": 200}.items():
         a, v = rng.integers(0, 2, n), rng.integers(0, 2, n)
         label = (a * 2 + v).astype(np.int64)
-        pooled = {m: (np.eye(2)[x] + 0.1 * rng.normal(size=(n, 2))).astype(np.float32) for m, x in (("audio", a), ("video", v))}
+        pooled = {
+            m: (np.eye(2)[x] + 0.1 * rng.normal(size=(n, 2))).astype(np.float32)
+            for m, x in (("audio", a), ("video", v))
+        }
         data[name] = Features(label, pooled)
     found = measured("fusion", data, 4).results
     assert found["audio+video"]["top1"] > 0.95
@@ -222,7 +227,9 @@ def test_knn_votes():
 
 
 def test_folds_are_averaged_and_kept():
-    folds = [Outcome({"audio": {"top1": t, "C": 1.0, "converged": c}}) for t, c in ((0.5, True), (0.7, False))]
+    folds = [
+        Outcome({"audio": {"top1": t, "C": 1.0, "converged": c}}) for t, c in ((0.5, True), (0.7, False))
+    ]
     found = average(folds, Protocol("x", 1, "knn"))["audio"]
     assert found["top1"] == pytest.approx(0.6)
     assert found["converged"] is False
