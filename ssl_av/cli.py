@@ -114,6 +114,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     ev.add_argument("--protocols", metavar="A,B,…", help="of `ssl-av list protocols` (default: the run's)")
     ev.add_argument("--data", metavar="NAME", help="a data set (default: the one it was trained on)")
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
+    ev.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="where features stay for the next time (default: the run's folder)",
+    )
     ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
 
     sub.add_parser(

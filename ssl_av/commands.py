@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,10 @@ def list_names(what: str, method: str | None = None) -> int:
         return show_recipes(method)
     if method:
         raise UserError(f"--method filters recipes; `ssl-av list {what}` has no methods to choose from")
+    if what == "protocols":
+        from ssl_av.evaluation.table import show_protocols
+
+        return show_protocols()
     from rich.console import Console
     from rich.table import Table
 
@@ -52,10 +57,6 @@ def _names(what: str) -> dict[str, str]:
         from ssl_av.data.datasets import list_datasets
 
         return list_datasets()
-    if what == "protocols":
-        from ssl_av.evaluation.protocols import PROTOCOLS
-
-        return {name: (p.__doc__ or "").split("\n")[0] for name, p in PROTOCOLS.items()}
     from ssl_av.options import list_configs
 
     return {
@@ -176,17 +177,15 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
 
     from ssl_av.checkpoint import load_method
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
-    from ssl_av.data.datamodule import AVDataModule
     from ssl_av.data.datasets import dataset_class
-    from ssl_av.data.once import decode_once
-    from ssl_av.data.prepare import prepare_manifest, restrict
-    from ssl_av.evaluation.features import Towers
+    from ssl_av.evaluation.engine import measure
+    from ssl_av.evaluation.folds import official_folds
     from ssl_av.evaluation.progress import Evaluating
-    from ssl_av.evaluation.protocols import check_protocols
+    from ssl_av.evaluation.protocols import check_protocols, load_protocol
+    from ssl_av.evaluation.towers import Towers
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.run import asked_views, describe, write_json
-    from ssl_av.run import evaluate as measure
 
     quiet()
     path = Path(args.checkpoint)
@@ -206,6 +205,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     if not settings["protocols"]:
         raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
+    trained_on = config.data if beside.is_file() and method.trains else None
     config = dataclasses.replace(
         config,
         data=data,
@@ -222,14 +222,25 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
             f"{' and '.join(method.backbones)} only"
         )
-    manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
-    manifest = decode_once(manifest, config.data["name"], config.loading, asked_views(method))
-    usable = restrict(manifest, towers.modalities, config.data["name"])
+    protocols = [load_protocol(name) for name in config.evaluation.protocols]
+    folds = official_folds(
+        config.data,
+        config.loading,
+        towers.modalities,
+        protocols,
+        config.seed,
+        trained_on,
+        asked_views(method),
+    )
+    cache = Path(args.cache) if args.cache else (path.parent.parent if beside.is_file() else out) / "features"
+    check_folder("--cache", cache)
+    e = config.evaluation
     with Evaluating(console) as said:
-        results, skipped = measure(towers, AVDataModule(usable, config.loading, config.seed), config, said)
+        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said)
     record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
-        "data": describe(usable, config, skipped), "results": results,
+        "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
+        "protocols": found.protocols,
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     write_json(record, out / "evaluation.json")
@@ -248,7 +259,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             table.add_row(protocol, "–", result["skipped"])
             continue
         for what, numbers in result.items():
-            shown = {k: v for k, v in numbers.items() if k in ("top1", "r1", "r5", "r20")}
+            shown = {k: v for k, v in numbers.items() if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|r\d+", k)}
             table.add_row(protocol, what, "  ".join(f"{k} {100 * v:.1f} %" for k, v in shown.items()))
     console.print(table)
     chance = record["data"].get("chance")

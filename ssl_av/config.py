@@ -87,13 +87,15 @@ class Evaluation:
 
     Attributes:
         protocols: names of ``ssl-av list protocols``.
-        clips: clips a sample whose features are averaged.
+        clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
+        precision: of the features on disk, ``float32`` or ``float16``.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
     clips: int = 3
     probes: int = 4
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
@@ -101,6 +103,8 @@ class Evaluation:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
             raise UserError(f"evaluation.probes must not be negative, got {self.probes}")
+        if self.precision not in ("float32", "float16"):
+            raise unknown("evaluation.precision", self.precision, ("float32", "float16"))
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,12 @@ class RunConfig:
         from ssl_av.methods.settings import plain
 
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
-        return plain(out | {"budget": self.budget.asked()})
+        values = plain(out | {"budget": self.budget.asked()})
+        if (
+            self.evaluation.precision == Evaluation.precision
+        ):  # runs from before there was a choice are the same runs
+            del values["evaluation"]["precision"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

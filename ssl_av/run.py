@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,8 +27,9 @@ from ssl_av.data.probing import MISSING
 from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
-from ssl_av.evaluation.features import Features, Progress, Towers, extract
-from ssl_av.evaluation.protocols import PROTOCOLS, NotApplicableError
+from ssl_av.evaluation.engine import Measured, Report, measure
+from ssl_av.evaluation.protocols import load_protocol
+from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
@@ -37,8 +37,6 @@ from ssl_av.methods.base import Method
 from ssl_av.resume import last_checkpoint
 
 Record = dict[str, Any]
-#: (what is going on, done, total, named numbers)
-Report = Callable[[str, int, int, dict[str, float]], None]
 
 
 def build_method(config: RunConfig, manifest: Manifest) -> Method:
@@ -140,8 +138,8 @@ def execute(
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
     towers = Towers(method.to(device))
-    results, skipped = evaluate(towers, data, config, report)
-    skipped = accounting.skipped | skipped
+    measured = evaluate(towers, data, config, report, out / "features")
+    skipped = accounting.skipped | measured.skipped
     seconds = clock.total
     n_steps = method.stages(steps) if method.trains else None
     record: Record = {
@@ -176,7 +174,8 @@ def execute(
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
         | {"batch_size": data.batch_size},
-        "results": results,
+        "results": measured.results,
+        "protocols": measured.protocols,
         "collapse": collapse.measure(),
         "curves": {"loss": accounting.losses, **probe.curves},
         "settings": method.settings,
@@ -192,26 +191,12 @@ def execute(
 
 
 def evaluate(
-    towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """All protocols on features that are computed once; and what could not be read meanwhile."""
-    splits: dict[str, Features] = {}
-    skipped: dict[str, str] = {}
-    for split in ("train", "val", "test") if config.evaluation.protocols else ():
-        splits[split] = extract(
-            towers, data, split, config.evaluation.clips, progress=_features(report, split)
-        )
-        skipped |= splits[split].skipped
-    results = {}
-    classes = len(data.manifest.classes)
-    for name in config.evaluation.protocols:
-        if report:
-            report(name, 0, 0, {})
-        try:
-            results[name] = PROTOCOLS[name](splits, classes, config.seed)
-        except NotApplicableError as e:
-            results[name] = {"skipped": str(e)}
-    return results, skipped
+    towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None, cache: Path | None
+) -> Measured:
+    """What the run's protocols find on the run's own data; features stay in ``cache``."""
+    e = config.evaluation
+    protocols = [load_protocol(name) for name in e.protocols]
+    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report)
 
 
 def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> dict[str, Any]:
@@ -278,10 +263,6 @@ def write_json(values: Record, path: Path) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(values, indent=1), encoding="utf-8")
     part.replace(path)
-
-
-def _features(report: Report | None, split: str) -> Progress | None:
-    return (lambda done, total: report(f"features of {split}", done, total, {})) if report else None
 
 
 class _Reporting(pl.Callback):

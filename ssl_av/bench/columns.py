@@ -72,7 +72,7 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
             continue
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if re.fullmatch(r"top\d+|r\d+|map|accuracy|auc", metric):
+                if re.fullmatch(r"(top\d+|map)(_tuned_\w+)?|r\d+|accuracy|auc", metric):
                     head = f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns

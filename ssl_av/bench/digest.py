@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ssl_av.bench import columns, wording
+from ssl_av.bench.comparable import check_comparable
 from ssl_av.bench.groups import Group, get, group_runs, one_line, seed
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Table, build
@@ -78,8 +79,9 @@ def digest(
         unreadable: numbers of the lines of records.jsonl that could not be read.
 
     Raises:
-        UserError: no run completed, so there is nothing to report.
+        UserError: no run completed, so there is nothing to report; or two were measured by different protocols.
     """
+    check_comparable(records)
     suite = suite or {}
     asked = suite.get("methods")
     groups = group_runs(records, asked if isinstance(asked, list) else ())

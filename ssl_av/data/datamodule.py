@@ -106,20 +106,23 @@ def collate(items: Sequence[Batch | Skip]) -> Batch:
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, index), shuffled anew each epoch when asked; Lightning sets the epoch."""
+    """Yields (epoch, index), shuffled anew each epoch when asked; Lightning sets the epoch.
 
-    def __init__(self, size: int, shuffle: bool, seed: int = 0) -> None:
-        self.size, self.shuffle, self.seed, self.epoch = size, shuffle, seed, 0
+    The first ``start`` are left out, of an order that is not shuffled.
+    """
+
+    def __init__(self, size: int, shuffle: bool, seed: int = 0, start: int = 0) -> None:
+        self.size, self.shuffle, self.seed, self.start, self.epoch = size, shuffle, seed, start, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.size
+        return self.size - self.start
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.arange(self.size)
+        order = np.arange(self.start, self.size)
         if self.shuffle:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
         return ((self.epoch, int(i)) for i in order)
@@ -182,8 +185,23 @@ class AVDataModule(LightningDataModule):
         manifest = self.manifest.split(split)
         if limit is not None and len(manifest) > limit:
             manifest = manifest.take(np.linspace(0, len(manifest) - 1, limit).round().astype(int))
-        data = ClipDataset(manifest, views, self.loading)
-        return self._loader(data, EpochSampler(len(data), shuffle=False), self.loading.batch_size)
+        return self.serve(manifest, views)
+
+    def serve(
+        self, manifest: Manifest, views: Views, start: int = 0, batch_size: int | None = None, seed: int = 0
+    ) -> DataLoader[Batch]:
+        """Batches of any views of any samples, in the manifest's order.
+
+        Args:
+            manifest: the samples.
+            views: by name.
+            start: number of the first sample, where an earlier pass stopped.
+            batch_size: samples a batch; by default the loading's.
+            seed: of the views that lie at random places.
+        """
+        data = ClipDataset(manifest, views, self.loading, seed)
+        sampler = EpochSampler(len(data), shuffle=False, start=start)
+        return self._loader(data, sampler, batch_size or self.loading.batch_size)
 
     def _loader(
         self, data: ClipDataset, sampler: EpochSampler, batch_size: int, drop_last: bool = False

@@ -17,8 +17,9 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.evaluation.features import Features, Towers, extract
+from ssl_av.evaluation.features import Features, extract
 from ssl_av.evaluation.metrics import effective_rank, feature_std, knn_predict
+from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
 
 Curve = list[tuple[float, float]]
@@ -75,6 +76,8 @@ class OnlineProbe(pl.Callback):
 
 def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, float]:
     """Top-1 on ``val`` of both probes for each modality; nothing where labels are missing."""
+    if train.label.ndim > 1:  # several labels a sample: there is no top-1
+        return {}
     t, v = train.label >= 0, val.label >= 0
     if not v.any() or len(set(train.label[t].tolist())) < 2:
         return {}

@@ -1,32 +1,36 @@
-"""Features of a data set's samples: computed once, shared by all protocols."""
+"""Features of a data set's samples: one pass over the data for everything that is asked of a cut."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
+from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import AudioView, VideoView
-from ssl_av.methods.base import Method
-from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, video_augment
+from ssl_av.evaluation.protocols import Clips
+from ssl_av.evaluation.towers import Towers
+from ssl_av.evaluation.views import Column, Cut
 
 #: (done, total) batches
 Progress = Callable[[int, int], None]
 
+#: bytes of decoded clips that one batch holds at most
+BATCH_BYTES = 2**29
+
 
 @dataclass
 class Features:
-    """Features of one split, averaged over the clips of each sample.
+    """Features of one split.
 
     Attributes:
-        label: [N] class of each sample, -1 where there is none.
-        pooled: by modality, [N, num_features] pooled backbone features.
-        query: by modality, [N, E] embeddings in the shared space, where the method has one.
+        label: [N] class of each sample, -1 where there is none; [N, classes] bool where a sample may have several.
+        pooled: by modality, backbone features: [N, D] averaged over the clips of each sample, or [N, clips, D].
+        query: by modality, embeddings in the shared space, where the method has one.
         key: by modality, what the queries are compared with.
         skipped: path → reason of the samples that could not be read.
     """
@@ -41,45 +45,84 @@ class Features:
         return len(self.label)
 
 
-class Towers(nn.Module):
-    """What evaluation sees of a method: preprocessing, backbones and the shared space; never its loss.
+@dataclass(frozen=True)
+class Piece:
+    """Features of one batch.
 
-    Args:
-        method: whose backbones are measured.
-        only: the modalities that the data have; a backbone for another one is left out.
+    Attributes:
+        end: number of the samples that have been asked for so far.
+        index: [B] numbers of the samples in the manifest.
+        columns: the features of those that could be read.
+        skipped: path → reason of the others.
     """
 
-    def __init__(self, method: Method, only: Collection[str] = ("video", "audio")) -> None:
-        super().__init__()
-        self.method = method
-        self.modalities = tuple(modality for modality in method.backbones if modality in only)
-        i = method.inputs
-        self.video = VideoView(i.frames, i.fps, i.size) if "video" in self.modalities else None
-        rate = int(method.front_end.sample_rate)
-        self.audio = AudioView(i.audio_seconds, rate) if "audio" in self.modalities else None
-        # Centred and normalised as the method's own views are: in eval mode its augmentation does just that.
-        own = next((v.augment for v in method.views.values() if v.modality == "video"), "none")
-        self.prepare_video = VideoTransform(i.size, video_augment(own))
-        self.prepare_audio = AudioTransform(method.front_end, audio_augment("none"))
+    end: int
+    index: np.ndarray
+    columns: dict[Column, np.ndarray]
+    skipped: dict[str, str]
 
-    def forward(
-        self, modality: str, clip: Tensor, aspect: Tensor | None = None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """Pooled features of clips, and their embeddings in the shared space.
 
-        Args:
-            modality: ``video`` or ``audio``.
-            clip: uint8 frames [B, 3, T, S, S] or waveforms [B, samples].
-            aspect: width / height of the frames before they were squashed, [B].
-        """
-        x = self.prepare_video(clip, aspect) if modality == "video" else self.prepare_audio(clip)
-        backbone = self.method.net(modality)
-        features = backbone.forward_features(x)
-        return backbone.pool(features), self.method.embed(modality, features)
+@torch.inference_mode()
+def pieces(
+    towers: Towers,
+    data: AVDataModule,
+    manifest: Manifest,
+    cut: Cut,
+    columns: Collection[Column],
+    start: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Piece]:
+    """Features of a manifest's samples batch by batch, from number ``start``; every sample is decoded once.
+
+    Args:
+        towers: the networks; in eval mode while this runs, then as before.
+        data: how samples are loaded.
+        manifest: the samples.
+        cut: their clips.
+        columns: which features.
+        start: number of the first sample.
+        seed: of random places and augmentation.
+        progress: called with (done, total) batches.
+    """
+    modalities = cut.together or tuple(dict.fromkeys(c.modality for c in columns))
+    if cut.decode_size is not None:
+        data = AVDataModule(data.manifest, replace(data.loading, decode_size=cut.decode_size), data.seed)
+    views = towers.views(cut, modalities)
+    loader = data.serve(manifest, views, start, _batch_size(data, views.values()), seed)
+    end, was_training = start, towers.training
+    towers.eval()
+    try:
+        for done, batch in enumerate(loader, start=1):
+            end += len(batch["index"]) + len(batch["skipped"])
+            found = towers(batch, cut, columns, seed) if len(batch["index"]) else {}
+            arrays = {column: x.numpy() for column, x in found.items()}
+            yield Piece(end, batch["index"].numpy(), arrays, dict(batch["skipped"]))
+            if progress is not None:
+                progress(done, len(loader))
+    finally:
+        towers.train(was_training)
+
+
+def _batch_size(data: AVDataModule, views: Iterable[VideoView | AudioView]) -> int:
+    """The loading's, or fewer samples where their clips are long and many."""
+    side = data.loading.decode_size
+    each = sum(3 * v.frames * side**2 if isinstance(v, VideoView) else 4 * v.samples for v in views)
+    return min(data.loading.batch_size, max(BATCH_BYTES // each, 1))
+
+
+def labels_of(manifest: Manifest) -> np.ndarray:
+    """[N] class numbers, or [N, classes] bool where any sample has several."""
+    several = manifest.columns("labels")["labels"]
+    if not any(len(found) for found in several if found is not None):
+        return manifest.labels.astype(np.int64)
+    out = np.zeros((len(manifest), len(manifest.classes)), dtype=bool)
+    for row, found in enumerate(several):
+        out[row, np.asarray(found, dtype=np.int64)] = True
+    return out
 
 
 @reading_explained()
-@torch.inference_mode()
 def extract(
     towers: Towers,
     data: AVDataModule,
@@ -88,43 +131,27 @@ def extract(
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Features:
-    """Features of a split: every sample's ``clips`` evenly spaced clips, decoded once for both modalities.
+    """Backbone features of a split in memory, for a probe while a method trains.
 
     Args:
-        towers: the networks; set to eval mode while this runs, then as before.
+        towers: the networks.
         data: where the samples come from.
         split: ``train``, ``val`` or ``test``.
-        clips: clips a sample, whose features are averaged.
+        clips: evenly spaced clips a sample, whose features are averaged.
         limit: at most so many samples, evenly spread.
         progress: called with (done, total) batches.
     """
-    device = next(towers.parameters()).device
-    was_training = towers.training
-    towers.eval()
-    loader = data.clips(split, towers.video, towers.audio, clips, limit)
-    labels: list[Tensor] = []
-    columns: dict[tuple[str, str], list[Tensor]] = {}
-    skipped: dict[str, str] = {}
-    for done, batch in enumerate(loader, start=1):
-        skipped |= dict(batch["skipped"])
-        size = len(batch["index"])
-        if size:
-            labels.append(batch["label"])
-            for modality in towers.modalities:
-                # All clips of a batch in one forward pass, then the mean over each sample's clips.
-                clip = torch.cat([batch[f"{modality}_{k}"] for k in range(clips)]).to(device)
-                aspect = batch["video_0.aspect"].repeat(clips).to(device) if modality == "video" else None
-                pooled, embedded = towers(modality, clip, aspect)
-                found = {"pooled": pooled}
-                if embedded is not None:
-                    found |= {"query": embedded[0], "key": embedded[1]}
-                for kind, x in found.items():
-                    mean = x.float().view(clips, size, -1).mean(dim=0).cpu()
-                    columns.setdefault((kind, modality), []).append(mean)
-        if progress is not None:
-            progress(done, len(loader))
-    towers.train(was_training)
-    out = Features(torch.cat(labels).numpy() if labels else np.empty(0, dtype=np.int64), skipped=skipped)
-    for (kind, modality), parts in columns.items():
-        getattr(out, kind)[modality] = torch.cat(parts).numpy()
+    i = towers.inputs
+    cut = Cut(i.frames, i.fps, i.size, 1.0, i.audio_seconds, Clips(clips=clips))
+    manifest = data.manifest.split(split)
+    if limit is not None and len(manifest) > limit:
+        manifest = manifest.take(np.linspace(0, len(manifest) - 1, limit).round().astype(int))
+    columns = [Column(m, what) for m in towers.modalities for what in ("pooled", "query", "key")]
+    parts = list(pieces(towers, data, manifest, cut, columns, progress=progress))
+    index = np.concatenate([p.index for p in parts]) if parts else np.empty(0, dtype=np.int64)
+    out = Features(labels_of(manifest)[index], skipped={k: v for p in parts for k, v in p.skipped.items()})
+    for column in columns:
+        found = [p.columns[column] for p in parts if column in p.columns]
+        if found:
+            getattr(out, column.what)[column.modality] = np.concatenate(found)
     return out

@@ -1,148 +1,241 @@
-"""Ways to measure features. Each is one function from the splits' features to named numbers."""
+"""Protocols as data: every number of a measurement, in a YAML file with a version and a hash of its content."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from torchmetrics.functional.classification import multiclass_accuracy
+from ssl_av.config import load_yaml
+from ssl_av.errors import UserError, unknown
+from ssl_av.evaluation.kinds import KINDS
+from ssl_av.options import check, config_file, list_configs
 
-from ssl_av.errors import unknown
-from ssl_av.evaluation.features import Features
-from ssl_av.evaluation.metrics import recall_at
-
-Splits = Mapping[str, Features]
-Results = dict[str, Any]
-Protocol = Callable[[Splits, int, int], Results]
-
-
-class NotApplicableError(Exception):
-    """The protocol cannot run on these features; the message says why. Recorded, not raised to the user."""
+MODALITIES = ("video", "audio")
+POOLS = ("max", "avg")
 
 
 @dataclass(frozen=True)
-class LinearSVM:
-    """What the linear SVM protocol fixes.
+class Seen:
+    """What the backbone sees; null is "as the method's inputs".
 
     Attributes:
-        costs: values of C; the best on validation is used (BraVe B sweeps such a set).
-        tolerance: of liblinear.
-        max_iter: of liblinear; not converging is reported in the result.
+        frames: frames a clip.
+        fps: frames a second.
+        size: height and width in pixels.
+        zoom: side of the square that is cut from a frame, as a share of the frame's shorter side (224 of 256: 0.875).
+        audio_seconds: length of the sound.
     """
 
-    costs: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
-    tolerance: float = 1e-3
-    max_iter: int = 3000
+    frames: int | None = None
+    fps: float | None = None
+    size: int | None = None
+    zoom: float = 1.0
+    audio_seconds: float | None = None
 
 
-def linear_svm(splits: Splits, classes: int, seed: int, settings: LinearSVM = LinearSVM()) -> Results:
-    """Top-1 of a linear SVM on frozen features of each modality.
+@dataclass(frozen=True)
+class Clips:
+    """What is cut from a sample.
 
-    Features are standardised with the training split's statistics (BraVe B: a batch norm without parameters).
-    C is chosen on validation with a model fitted on the training split; that model is measured on test.
-
-    Returns:
-        ``{modality: {"top1", "top1_val", "C", "converged"}}``.
+    Attributes:
+        clips: how many; null is the run's ``evaluation.clips``.
+        place: ``spaced`` evenly from beginning to end, or at ``random`` places, picture and sound together.
+        crops: squares of a frame along its longer side: 1 is the centre, 3 left, centre and right.
+        augment: ``none``; ``own``, which the backbone was trained with; or a name of `ssl_av.transforms.AUGMENTS`.
+        blur: whether the Gaussian blur is a part of it.
+        warp: frames that a time warp moves the spectrogram by at most (CrissCross D.2); 0 is none.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import LinearSVC
 
-    split = {name: _labelled(features) for name, features in splits.items()}
-    _need(split, classes)
-    results: Results = {}
-    for modality in splits["train"].pooled:
-        x = {s: f.pooled[modality][keep] for s, (f, keep) in split.items()}
-        y = {s: f.label[keep] for s, (f, keep) in split.items()}
-        best: Results = {}
-        for cost in settings.costs:
-            model = make_pipeline(
-                StandardScaler(),
-                LinearSVC(C=cost, tol=settings.tolerance, max_iter=settings.max_iter, random_state=seed),
-            )
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ConvergenceWarning)
-                model.fit(x["train"], y["train"])
-            val = _top1(model.predict(x["val"]), y["val"], classes)
-            if not best or val > best["top1_val"]:
-                best = {
-                    "top1": _top1(model.predict(x["test"]), y["test"], classes),
-                    "top1_val": val,
-                    "C": cost,
-                    "converged": not any(issubclass(w.category, ConvergenceWarning) for w in caught),
-                }
-        results[modality] = best
-    return results
+    clips: int | None = None
+    place: Literal["spaced", "random"] = "spaced"
+    crops: int = 1
+    augment: str = "none"
+    blur: bool = True
+    warp: int = 0
 
 
-def retrieval(splits: Splits, classes: int, seed: int) -> Results:
-    """R@1/5/20 of test queries in the training split, video → video: a neighbour of the same class is a match.
+@dataclass(frozen=True)
+class Pooling:
+    """How the last map becomes a vector, by modality; null is the backbone's own pooling.
 
-    Cosine between the clips' averaged features (CrissCross E.3).
+    ``max`` or ``avg`` over the whole map, or a max-pool ``{max: KERNEL, stride: KERNEL}`` whose result is flattened
+    (CrissCross: (1, 4, 4) over time, height, width; (1, 3) over frequency, time in AVID's and GDT's order).
     """
-    split = {name: _labelled(splits[name]) for name in ("train", "test")}
-    _need(split, classes)
-    if "video" not in splits["test"].pooled:
-        raise NotApplicableError("no video backbone")
-    (gallery, g), (query, q) = split["train"], split["test"]
-    match = torch.from_numpy(query.label[q])[:, None] == torch.from_numpy(gallery.label[g])[None]
-    queries, keys = (torch.from_numpy(f.pooled["video"][keep]) for f, keep in ((query, q), (gallery, g)))
-    return {"video": recall_at(queries, keys, match)}
+
+    video: Any = None
+    audio: Any = None
 
 
-def av_retrieval(splits: Splits, classes: int, seed: int) -> Results:
-    """R@1/5/20 across modalities inside the test split: the match is the same sample's other modality.
+@dataclass(frozen=True)
+class Protocol:
+    """One way to measure a backbone, with all its numbers.
 
-    Cosine in the space that the method's two modalities share. ``chance_r1`` is 1 / number of samples.
+    Attributes:
+        name: what users call it.
+        version: counts up when a number changes; results of two versions are not compared.
+        kind: what is computed from the features, a name of `ssl_av.evaluation.kinds.KINDS`.
+        source: where the numbers stand ("CrissCross E.1").
+        about: one line.
+        modalities: which backbones are measured.
+        inputs: what they see.
+        train: the clips of the training split.
+        test: the clips of the validation and the test split.
+        merge: ``mean`` of a sample's clips before the classifier, or ``keep``: each training clip is an example, and
+            the predictions of a test sample's clips are averaged.
+        pooling: from the last map to the features.
+        folds: ``given``, the division that the data were asked for; ``all`` official ones, averaged; the ``first``.
+        settings: the kind's own numbers.
     """
-    test = splits["test"]
-    if not {"video", "audio"} <= set(test.query):
-        raise NotApplicableError("the method has no space that picture and sound share")
-    match = torch.eye(len(test), dtype=torch.bool)
-    results: Results = {}
-    for query, key in (("audio", "video"), ("video", "audio")):
-        found = recall_at(torch.from_numpy(test.query[query]), torch.from_numpy(test.key[key]), match)
-        chance = {f"chance_{name}": min(int(name[1:]) / len(test), 1.0) for name in found}
-        results[f"{query}_to_{key}"] = found | chance
-    return results
+
+    name: str
+    version: int
+    kind: str
+    source: str = ""
+    about: str = ""
+    modalities: tuple[str, ...] = MODALITIES
+    inputs: Seen = Seen()
+    train: Clips = Clips()
+    test: Clips = Clips()
+    merge: Literal["mean", "keep"] = "mean"
+    pooling: Pooling = Pooling()
+    folds: Literal["given", "all", "first"] = "given"
+    settings: Any = None
+
+    @property
+    def hash(self) -> str:
+        """12 hexadecimal digits of everything that makes a result, without the words about it."""
+        content = {k: v for k, v in canonical(self).items() if k not in ("source", "about")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    def with_clips(self, clips: int) -> Protocol:
+        """The protocol where ``null`` clips are so many."""
+
+        def filled(part: Clips) -> Clips:
+            return replace(part, clips=clips) if part.clips is None else part
+
+        return replace(self, train=filled(self.train), test=filled(self.test))
 
 
-PROTOCOLS: dict[str, Protocol] = {
-    "linear-svm": linear_svm,
-    "retrieval": retrieval,
-    "av-retrieval": av_retrieval,
-}
+def later(default: Any) -> Any:
+    """A field that was added after results were published: at its default it does not enter a protocol's hash."""
+    return field(default=default, metadata={"later": True})
 
 
-def check_protocols(names: list[str]) -> list[str]:
-    """The names, if all exist; else a `UserError` with the nearest ones."""
+def canonical(value: Any) -> Any:
+    """As plain JSON values; a whole number is an integer, however it was written."""
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = [
+            f for f in fields(value) if not f.metadata.get("later") or getattr(value, f.name) != f.default
+        ]
+        return {f.name: canonical(getattr(value, f.name)) for f in kept}
+    if isinstance(value, Mapping):
+        return {str(k): canonical(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [canonical(v) for v in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def list_protocols() -> dict[str, Path]:
+    """The shipped protocols' files by name."""
+    return list_configs("protocols")
+
+
+def load_protocol(name: str | Path | Protocol) -> Protocol:
+    """A shipped protocol by its name, or one from a file.
+
+    Args:
+        name: a name of `ssl-av list protocols`, a path of a YAML file, or a protocol, which is given back.
+
+    Raises:
+        UserError: for a name, a key or a value that does not exist or fit.
+    """
+    if isinstance(name, Protocol):
+        return name
+    path = config_file("protocols", str(name))
+    return protocol_from(load_yaml(path), str(path))
+
+
+def protocol_from(values: Mapping[str, Any], where: str) -> Protocol:
+    """A protocol from a mapping; ``where`` names it in error messages.
+
+    Raises:
+        UserError: for a key or a value that does not exist or fit.
+    """
+    names = [f.name for f in fields(Protocol)]
+    for key in values:
+        if key not in names:
+            raise unknown(f"key in {where}", str(key), names)
+    for key in ("name", "version", "kind"):
+        if values.get(key) in (None, ""):
+            raise UserError(f"{where}: a protocol needs '{key}'")
+    kind = str(values["kind"])
+    if kind not in KINDS:
+        raise unknown(f"kind in {where}", kind, KINDS)
+    known = dict(values)
+    try:
+        for key, cls in (("inputs", Seen), ("train", Clips), ("test", Clips), ("pooling", Pooling),
+                         ("settings", KINDS[kind].settings)):  # fmt: skip
+            known[key] = cls(**check(key, cls, known.get(key) or {}))
+        rest = {k: v for k, v in known.items() if not is_dataclass(v)}
+        known |= check("protocol", Protocol, rest)
+    except UserError as e:
+        raise UserError(f"{where}: {str(e).replace('--', '')}") from None
+    known["modalities"] = tuple(known.get("modalities", MODALITIES))
+    protocol = Protocol(**known)
+    _check(protocol, where)
+    return protocol
+
+
+def check_protocols(names: Sequence[str]) -> list[str]:
+    """The names, if all exist and are sound; else a `UserError` with the nearest ones."""
+    known: dict[str, str] = {}
     for name in names:
-        if name not in PROTOCOLS:
-            raise unknown("protocol", name, PROTOCOLS, hint="ssl-av list protocols")
-    return names
+        protocol = load_protocol(name)
+        if protocol.name in known:
+            raise UserError(f"protocol '{protocol.name}' is asked for twice ({known[protocol.name]}, {name})")
+        known[protocol.name] = name
+    return list(names)
 
 
-def _labelled(features: Features) -> tuple[Features, np.ndarray]:
-    return features, features.label >= 0
+def _check(p: Protocol, where: str) -> None:
+    for modality in p.modalities:
+        if modality not in MODALITIES:
+            raise unknown(f"modality in {where}", modality, MODALITIES)
+    if not p.modalities or p.version < 1:
+        raise UserError(f"{where}: a protocol has a version of at least 1 and at least one modality")
+    counts = {"inputs.frames": p.inputs.frames, "inputs.fps": p.inputs.fps, "inputs.size": p.inputs.size,
+              "inputs.audio_seconds": p.inputs.audio_seconds, "train.clips": p.train.clips,
+              "test.clips": p.test.clips, "train.crops": p.train.crops, "test.crops": p.test.crops}  # fmt: skip
+    for name, value in counts.items():
+        if value is not None and value <= 0:
+            raise UserError(f"{where}: {name} must be above 0, got {value}")
+    if not 0 < p.inputs.zoom <= 1:
+        raise UserError(f"{where}: inputs.zoom is a share of the shorter side, 0 … 1, got {p.inputs.zoom}")
+    from ssl_av.transforms import AUGMENTS
+
+    for part, clips in (("train", p.train), ("test", p.test)):
+        if clips.augment not in ("none", "own", *AUGMENTS):
+            raise unknown(f"{part}.augment in {where}", clips.augment, ("own", *AUGMENTS))
+        if clips.augment != "none" and clips.crops != 1:
+            raise UserError(f"{where}: {part}.augment draws its own crops; give {part}.crops 1")
+    if p.test.augment != "none" or p.test.place != "spaced":
+        raise UserError(f"{where}: test clips are neither augmented nor random: a result must come out again")
+    for modality, dims in (("video", 3), ("audio", 2)):
+        _check_pool(getattr(p.pooling, modality), dims, f"{where}: pooling.{modality}")
 
 
-def _need(split: Mapping[str, tuple[Features, np.ndarray]], classes: int) -> None:
-    """Labels are there, in every split, and of at least two classes to learn from."""
-    if classes < 2:
-        raise NotApplicableError("the data have no labels of at least two classes")
-    for name, (_, keep) in split.items():
-        if not keep.any():
-            raise NotApplicableError(f"no labelled sample in the {name} split")
-    train, keep = split["train"]
-    if len(np.unique(train.label[keep])) < 2:
-        raise NotApplicableError("the training split holds one class only")
-
-
-def _top1(predicted: np.ndarray, label: np.ndarray, classes: int) -> float:
-    p, t = torch.from_numpy(predicted), torch.from_numpy(label)
-    return float(multiclass_accuracy(p, t, num_classes=classes, average="micro"))
+def _check_pool(pool: Any, dims: int, where: str) -> None:
+    if pool is None or (isinstance(pool, str) and pool in POOLS):
+        return
+    sound = isinstance(pool, Mapping) and "max" in pool and set(pool) <= {"max", "stride"}
+    for kernel in pool.values() if sound else ():
+        sound = sound and isinstance(kernel, (list, tuple)) and len(kernel) == dims
+        sound = sound and all(isinstance(k, int) and k > 0 for k in kernel)
+    if not sound:
+        raise UserError(
+            f"{where} is null, max, avg or {{max: [{dims} numbers], stride: [{dims} numbers]}}, got {pool}"
+        )

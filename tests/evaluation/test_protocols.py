@@ -1,107 +1,98 @@
-"""Protocols on features whose answer is known."""
+"""Protocols as files: what they say, their hashes, and what a wrong one is told."""
 
 from __future__ import annotations
 
-import numpy as np
+import dataclasses
+from pathlib import Path
+
 import pytest
+import yaml
 
 from ssl_av.errors import UserError
-from ssl_av.evaluation.features import Features
-from ssl_av.evaluation.protocols import (
-    NotApplicableError,
-    av_retrieval,
-    check_protocols,
-    linear_svm,
-    retrieval,
+from ssl_av.evaluation.protocols import check_protocols, list_protocols, load_protocol
+
+#: published with results; a change here makes results that cannot be compared: raise the version then
+HASHES = {
+    "linear-svm": "1dfb4cb55c49",
+    "retrieval": "f263ea8c6f2d",
+    "av-retrieval": "81b4e93bed89",
+    "knn": "87dae43d6ea2",
+    "fusion": "2fa288cc1fac",
+}
+
+
+def test_every_shipped_protocol_is_sound_and_called_as_its_file():
+    found = {name: load_protocol(name) for name in list_protocols()}
+    assert {"linear-svm", "retrieval", "av-retrieval", "knn", "fusion", "brave-video"} <= set(found)
+    assert all(p.name == name for name, p in found.items())
+    assert all(p.source and p.about for p in found.values())
+    assert len({p.hash for p in found.values()}) == len(found)
+
+
+def test_hashes_stay():
+    assert {name: load_protocol(name).with_clips(3).hash for name in HASHES} == HASHES
+
+
+def test_the_hash_is_of_numbers_not_of_words(tmp_path: Path):
+    first = load_protocol("linear-svm")
+    assert dataclasses.replace(first, about="else", source="else").hash == first.hash
+    assert dataclasses.replace(first, version=2).hash != first.hash
+    assert first.with_clips(3).hash != first.with_clips(4).hash
+    values = yaml.safe_load(list_protocols()["linear-svm"].read_text())
+    values["settings"]["costs"] = [0.001, 0.01, 0.1]
+    values["inputs"]["zoom"] = 1
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(values))
+    assert load_protocol(mine).hash == first.hash
+    values["settings"]["costs"] = [0.001]
+    mine.write_text(yaml.safe_dump(values))
+    assert load_protocol(str(mine)).hash != first.hash
+
+
+def test_papers_numbers():
+    brave = load_protocol("brave-video")
+    assert (brave.inputs.frames, brave.inputs.size, brave.inputs.size / brave.inputs.zoom) == (32, 224, 256)
+    assert (brave.train.clips, brave.test.clips, brave.test.crops) == (10, 10, 3)
+    assert brave.settings.costs == (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    crisscross = load_protocol("crisscross-video")
+    assert (crisscross.train.clips, crisscross.test.clips, crisscross.inputs.frames) == (25, 10, 8)
+    assert crisscross.pooling.video == {"max": [1, 4, 4]}
+    assert load_protocol("crisscross-dcase").train.clips == 60
+    assert load_protocol("stica-retrieval").pooling.video == "max"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "linear-smv"}, "did you mean linear-svm"),
+        ({"kid": "x"}, "did you mean kind"),
+        ({"version": None}, "needs 'version'"),
+        ({"merge": "sum"}, "merge"),
+        ({"train": {"clip": 3}}, "did you mean"),
+        ({"train": {"clips": 0}}, "train.clips must be above 0"),
+        ({"train": {"augment": "brav"}}, "did you mean brave"),
+        ({"test": {"place": "random"}}, "neither augmented nor random"),
+        ({"pooling": {"video": {"max": [1, 4]}}}, "pooling.video is null, max, avg"),
+        ({"pooling": {"audio": "mean"}}, "pooling.audio is null, max, avg"),
+        ({"inputs": {"zoom": 2}}, "zoom"),
+        ({"settings": {"costs": []}}, "values of C above 0"),
+        ({"settings": {"solver": "libliner"}}, "did you mean liblinear"),
+        ({"modalities": ["vidoe"]}, "did you mean video"),
+    ],
 )
-
-
-def features(n: int, seed: int, signal: float, classes: int = 4) -> Features:
-    rng = np.random.default_rng(seed)
-    label = np.arange(n) % classes
-    centres = np.random.default_rng(0).normal(size=(classes, 16))
-    video = centres[label] * signal + rng.normal(size=(n, 16))
-    audio = rng.normal(size=(n, 16))
-    return Features(label, {"video": video.astype(np.float32), "audio": audio.astype(np.float32)})
-
-
-def splits(signal: float) -> dict[str, Features]:
-    return {
-        name: features(n, s, signal)
-        for s, (name, n) in enumerate({"train": 200, "val": 80, "test": 120}.items())
-    }
-
-
-def test_linear_svm_finds_what_is_there_and_nothing_else():
-    result = linear_svm(splits(5.0), 4, seed=0)
-    assert result["video"]["top1"] > 0.99
-    assert abs(result["audio"]["top1"] - 0.25) < 0.12
-    assert result["video"]["converged"]
-
-
-def test_linear_svm_chooses_c_on_validation_never_on_test():
-    data = splits(0.8)
-    first = linear_svm(data, 4, seed=0)
-    shuffled = dict(data)
-    shuffled["test"] = features(120, 99, 0.0)
-    second = linear_svm(shuffled, 4, seed=0)
-    assert second["video"]["C"] == first["video"]["C"]
-    assert second["video"]["top1_val"] == first["video"]["top1_val"]
-    assert second["video"]["top1"] < first["video"]["top1"]
-
-
-def test_linear_svm_does_not_care_for_the_scale_of_a_feature():
-    data = splits(2.0)
-    scaled = splits(2.0)
-    for f in scaled.values():
-        f.pooled["video"] = f.pooled["video"] * np.logspace(-3, 3, 16, dtype=np.float32) + 7
-    a, b = linear_svm(data, 4, 0)["video"]["top1"], linear_svm(scaled, 4, 0)["video"]["top1"]
-    assert a == pytest.approx(b, abs=0.02)
-
-
-def test_samples_without_a_label_take_no_part():
-    data = splits(5.0)
-    for f in data.values():
-        f.label[: len(f) // 2] = -1
-    assert linear_svm(data, 4, 0)["video"]["top1"] > 0.95
-    for f in data.values():
-        f.label[:] = -1
-    with pytest.raises(NotApplicableError, match="no labelled sample in the train split"):
-        linear_svm(data, 4, 0)
-
-
-def test_no_classes_and_one_class():
-    with pytest.raises(NotApplicableError, match="no labels"):
-        linear_svm(splits(1.0), 0, 0)
-    data = splits(1.0)
-    data["train"].label[:] = 0
-    with pytest.raises(NotApplicableError, match="one class only"):
-        retrieval(data, 4, 0)
-
-
-def test_retrieval_searches_the_training_split():
-    result = retrieval(splits(5.0), 4, 0)["video"]
-    assert result["r1"] > 0.99
-    weak = retrieval(splits(0.0), 4, 0)["video"]
-    assert abs(weak["r1"] - 0.25) < 0.15
-    assert weak["r1"] <= weak["r5"] <= weak["r20"]
-
-
-def test_av_retrieval_matches_the_same_sample():
-    rng = np.random.default_rng(0)
-    z = rng.normal(size=(50, 8)).astype(np.float32)
-    test = Features(np.full(50, -1), {}, {"video": z, "audio": z}, {"video": z, "audio": z})
-    result = av_retrieval({"test": test}, 0, 0)
-    assert result["audio_to_video"]["r1"] == 1.0
-    assert result["audio_to_video"]["chance_r1"] == pytest.approx(1 / 50)
-    assert result["audio_to_video"]["chance_r20"] == pytest.approx(20 / 50)
-    other = rng.normal(size=(50, 8)).astype(np.float32)
-    test.key["video"] = other
-    assert av_retrieval({"test": test}, 0, 0)["audio_to_video"]["r1"] < 0.2
-    with pytest.raises(NotApplicableError, match="no space that picture and sound share"):
-        av_retrieval({"test": Features(np.zeros(3))}, 2, 0)
+def test_a_wrong_protocol_is_told_where(tmp_path: Path, change: dict, said: str):
+    values = yaml.safe_load(list_protocols()["linear-svm"].read_text())
+    for key, value in change.items():
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"mine\.yaml") as error:
+        load_protocol(file)
+    assert said in str(error.value)
 
 
 def test_unknown_protocol():
     with pytest.raises(UserError, match="did you mean linear-svm"):
         check_protocols(["linear-smv"])
+    with pytest.raises(UserError, match="asked for twice"):
+        check_protocols(["knn", "knn"])

@@ -1,0 +1,136 @@
+"""Measures networks by protocols: features once, kept on disk, shared by all protocols that can share them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.loader import reading_explained
+from ssl_av.errors import unknown
+from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
+from ssl_av.evaluation.library import Library, Report
+from ssl_av.evaluation.protocols import Protocol, canonical
+from ssl_av.evaluation.towers import Towers
+
+#: from a fold's outcome to further numbers of its sides: where confidence intervals are attached
+Annotate = Callable[[Outcome, Protocol, int], None]
+
+PRECISIONS = ("float32", "float16")
+ANNOTATIONS: list[Annotate] = []
+"""Called on every fold's outcome, with the protocol and the seed; they may add numbers to ``outcome.results[side]``
+(from ``outcome.predicted[side]``)."""
+
+
+@dataclass
+class Measured:
+    """What a measurement found.
+
+    Attributes:
+        results: by protocol, ``{side: numbers}`` or ``{"skipped": why}``.
+        protocols: by protocol, what was measured: version, hash, folds, samples.
+        skipped: path → reason of what could not be read.
+        outcomes: by protocol, one a fold, with the predictions.
+    """
+
+    results: dict[str, Any] = field(default_factory=dict)
+    protocols: dict[str, Any] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+
+
+@reading_explained()
+def measure(
+    towers: Towers,
+    folds: Sequence[AVDataModule],
+    protocols: Sequence[Protocol],
+    seed: int = 0,
+    cache: Path | None = None,
+    clips: int = 3,
+    precision: str = "float32",
+    report: Report | None = None,
+) -> Measured:
+    """All protocols on features that are computed once.
+
+    Args:
+        towers: the networks.
+        folds: the official divisions of the data; one where there is no other.
+        protocols: what is measured; the ones that take the division that was given use the first of ``folds``.
+        seed: of the classifiers, and of random clips.
+        cache: folder where features stay; None keeps them until this is done.
+        clips: what ``null`` clips are.
+        precision: of the features on disk.
+        report: told of the progress.
+
+    Raises:
+        UserError: for an unknown precision, or if too much cannot be read.
+    """
+    if precision not in PRECISIONS:
+        raise unknown("precision of features", precision, PRECISIONS)
+    out = Measured()
+    if not protocols:
+        return out
+    resolved = [p.with_clips(clips) for p in protocols]
+    with _folder(cache) as folder:
+        library = Library(towers, folder, precision, seed, report)
+        for number, data in enumerate(folds):
+            taking = [p for p in resolved if number == 0 or p.folds == "all"]
+            library.fill(data, taking, number)
+            for protocol in taking:
+                _one(protocol, library, data, seed, out, report)
+    for protocol in resolved:
+        _conclude(protocol, out)
+    out.skipped = library.skipped
+    return out
+
+
+def _one(
+    p: Protocol, library: Library, data: AVDataModule, seed: int, out: Measured, report: Report | None
+) -> None:
+    """One protocol on one fold."""
+    if p.name in out.results:  # it could not be run on an earlier fold
+        return
+    if report:
+        report(p.name, 0, 0, {})
+    about = out.protocols.setdefault(p.name, _about(p))
+    try:
+        splits = library.splits(data, p)
+        about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
+        about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
+        outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
+    except NotApplicableError as e:
+        out.results[p.name] = {"skipped": str(e)}
+        return
+    for annotate in ANNOTATIONS:
+        annotate(outcome, p, seed)
+    about["data"].append(data.manifest.hash)
+    out.outcomes.setdefault(p.name, []).append(outcome)
+
+
+def _conclude(p: Protocol, out: Measured) -> None:
+    """The folds' numbers together."""
+    if p.name not in out.results:
+        out.results[p.name] = KINDS[p.kind].combine(out.outcomes[p.name], p)
+    # in the order in which they were asked for
+    out.results[p.name] = out.results.pop(p.name)
+
+
+def _about(p: Protocol) -> dict[str, Any]:
+    return {
+        "version": p.version, "hash": p.hash, "kind": p.kind, "source": p.source,
+        "numbers": {k: v for k, v in canonical(p).items() if k not in ("name", "version", "kind", "source", "about")},
+        "data": [], "samples": [], "skipped": [],
+    }  # fmt: skip
+
+
+@contextmanager
+def _folder(cache: Path | None) -> Iterator[Path]:
+    if cache is not None:
+        yield cache
+        return
+    with tempfile.TemporaryDirectory(prefix="ssl-av-features-") as scratch:
+        yield Path(scratch)

@@ -1,0 +1,161 @@
+"""The kinds of protocols: functions from features to numbers, found by name.
+
+A kind is a function ``(splits, protocol, classes, seed) -> Outcome`` with a frozen dataclass of its own settings,
+registered by `register_kind`. It never reads a file and never sees a network: the engine brings the features, saves
+the predictions, and averages over the folds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ssl_av.evaluation.features import Features
+    from ssl_av.evaluation.protocols import Protocol
+
+Splits = Mapping[str, "Features"]
+Results = dict[str, Any]
+
+
+class NotApplicableError(Exception):
+    """The protocol cannot run on these features; the message says why. Recorded, not raised to the user."""
+
+
+@dataclass
+class Predicted:
+    """What was predicted for each test sample: from here come intervals, per-class numbers and pictures.
+
+    Attributes:
+        truth: [N] class, or [N, classes] bool where a sample has several.
+        scores: [N, classes].
+    """
+
+    truth: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass
+class Outcome:
+    """What one kind found on one fold.
+
+    Attributes:
+        results: ``{side: {"top1": …}}``; a side is a modality or a direction.
+        predicted: by side; empty for kinds that classify nothing.
+    """
+
+    results: Results
+    predicted: dict[str, Predicted] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A kind without numbers of its own."""
+
+
+Measure = Callable[[Splits, "Protocol", int, int], Outcome]
+#: from the outcomes of several folds to the results that are reported
+Combine = Callable[[list[Outcome], "Protocol"], Results]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of protocol.
+
+    Attributes:
+        measure: the function.
+        settings: class of `Protocol.settings`.
+        splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
+            classifier that is fitted once more on both.
+        needs: ``pooled`` features, or ``query`` and ``key`` in the shared space.
+        combine: from several folds to one result.
+    """
+
+    measure: Measure
+    settings: type[Any]
+    splits: Callable[[Any], tuple[str, ...]]
+    needs: tuple[str, ...]
+    combine: Combine
+
+
+class _Kinds(Mapping[str, Kind]):
+    """The kinds by name; the modules beside this one are imported when one is first looked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Kind] = {}
+        self._loaded = False
+
+    def add(self, name: str, kind: Kind) -> None:
+        if name in self._known:
+            raise ValueError(f"kind '{name}' is registered already")
+        self._known[name] = kind
+
+    def _all(self) -> dict[str, Kind]:
+        if not self._loaded:
+            self._loaded = True
+            for file in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+                importlib.import_module(f"{__name__}.{file.stem}")
+        return self._known
+
+    def __getitem__(self, name: str) -> Kind:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+KINDS = _Kinds()
+
+
+def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
+    """The mean over the folds of every number that all folds have, and each fold's own under ``folds``.
+
+    Of one fold, its results as they are.
+    """
+    if len(outcomes) == 1:
+        return outcomes[0].results
+    sides: Results = {}
+    for side in outcomes[0].results:
+        each = [o.results[side] for o in outcomes]
+        shared = [k for k, v in each[0].items() if _number(v) and all(_number(e.get(k)) for e in each)]
+        sides[side] = {k: float(np.mean([e[k] for e in each])) for k in shared} | {"folds": each}
+        if all("converged" in e for e in each):
+            sides[side]["converged"] = all(e["converged"] for e in each)
+    return sides
+
+
+def register_kind(
+    name: str,
+    settings: type[Any] = NoSettings,
+    splits: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ("train", "val", "test"),
+    needs: tuple[str, ...] = ("pooled",),
+    combine: Combine = average,
+) -> Callable[[Measure], Measure]:
+    """Makes a function a kind of protocol.
+
+    Args:
+        name: what a protocol's file says under ``kind``.
+        settings: a frozen dataclass, what stands under ``settings``.
+        splits: what it needs, or a function from its settings to that.
+        needs: which features; see `Kind`.
+        combine: from several folds to one result.
+    """
+    needed = splits if callable(splits) else lambda _: splits
+
+    def register(measure: Measure) -> Measure:
+        KINDS.add(name, Kind(measure, settings, needed, needs, combine))
+        return measure
+
+    return register
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

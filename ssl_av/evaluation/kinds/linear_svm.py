@@ -1,0 +1,206 @@
+"""Linear SVM on frozen features of each modality; late fusion of the two by the same means."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+from typing import Protocol as Shape
+
+import numpy as np
+
+from ssl_av.errors import UserError, unknown
+from ssl_av.evaluation.features import Features
+from ssl_av.evaluation.kinds import (
+    NotApplicableError,
+    Outcome,
+    Predicted,
+    Results,
+    Splits,
+    average,
+    register_kind,
+)
+from ssl_av.evaluation.kinds._labels import accuracy, examples, labelled, need, sides
+from ssl_av.evaluation.protocols import Protocol
+
+TUNED = {"test": "tuned_on_test", "first-split": "tuned_on_first_split"}
+
+
+@dataclass(frozen=True)
+class LinearSVM:
+    """What the linear SVM protocols fix.
+
+    Attributes:
+        normalise: ``standard``, by the training split's mean and deviation (BraVe B: a batch norm without
+            parameters); ``l2``, each feature vector to length 1; or ``none``.
+        costs: values of C; the best on validation is used, and of equal ones the first.
+        refit: whether the model that is tested is fitted on training and validation together.
+        paper_choice: a second figure beside ours, under its own name, where a paper chose C otherwise: the best on
+            ``test`` (``top1_tuned_on_test``), or on the test part of the ``first-split``
+            (``top1_tuned_on_first_split``). It is never the protocol's result.
+        tolerance: of liblinear.
+        max_iter: of liblinear; not converging is reported in the result.
+        solver: a name in `SOLVERS`.
+    """
+
+    normalise: Literal["standard", "l2", "none"] = "standard"
+    costs: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
+    refit: bool = False
+    paper_choice: Literal["none", "test", "first-split"] = "none"
+    tolerance: float = 1e-3
+    max_iter: int = 3000
+    solver: str = "liblinear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "costs", tuple(float(c) for c in self.costs))
+        if not self.costs or min(self.costs) <= 0:
+            raise UserError(f"settings.costs are values of C above 0, got {list(self.costs)}")
+        if self.solver not in SOLVERS:
+            raise unknown("settings.solver", self.solver, SOLVERS)
+
+
+class Classifier(Shape):
+    """What a solver gives back."""
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray: ...
+
+
+#: (x [N, D], y [N] or [N, classes], C, settings, seed) → a fitted model with ``classes_``, and whether it converged
+Solver = Callable[[np.ndarray, np.ndarray, float, LinearSVM, int], tuple[Any, bool]]
+
+
+def liblinear(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, seed: int) -> tuple[Any, bool]:
+    """scikit-learn's `LinearSVC`: squared hinge, one against the rest."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.svm import LinearSVC
+
+    svm = LinearSVC(C=cost, tol=settings.tolerance, max_iter=settings.max_iter, random_state=seed)
+    model = svm if y.ndim == 1 else OneVsRestClassifier(svm)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
+        warnings.filterwarnings("ignore", message="Label not .* is present in all training examples")
+        model.fit(x, y)
+    return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
+
+
+SOLVERS: dict[str, Solver] = {"liblinear": liblinear}
+
+
+def _splits(settings: LinearSVM) -> tuple[str, ...]:
+    return ("train", "val", "test", *(("val_as_train",) if settings.refit else ()))
+
+
+def _combine(outcomes: list[Outcome], protocol: Protocol) -> Results:
+    """The folds' mean; the second figure is chosen over all folds, as the papers choose it."""
+    results = average(outcomes, protocol)
+    way = protocol.settings.paper_choice
+    if way != "none":
+        for side in results:
+            each = [o.results[side]["test_by_C"] for o in outcomes]
+            means = {c: float(np.mean([e[c] for e in each])) for c in each[0]}
+            judged = means if way == "test" else each[0]
+            metric = "map" if "map" in outcomes[0].results[side] else "top1"
+            results[side][f"{metric}_{TUNED[way]}"] = means[max(judged, key=judged.__getitem__)]
+    return results
+
+
+@register_kind("linear-svm", LinearSVM, _splits, combine=_combine)
+def linear_svm(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
+    """Top-1, or mAP where samples have several labels, of a linear SVM on each modality.
+
+    C is chosen on validation with a model fitted on the training split; that model is measured on test, or with
+    ``refit`` one of the same C fitted on both. Where a sample's clips were kept, each training clip is an example
+    and the decisions on a test sample's clips are averaged.
+
+    Returns:
+        ``{modality: {"top1", "top1_val", "C", "converged"}}``.
+    """
+    need(splits, classes)
+    outcome = Outcome({})
+    for side in sides(protocol.modalities, splits["train"]):
+        _measure(splits, side, protocol.settings, classes, seed, outcome)
+    return outcome
+
+
+@register_kind("fusion", LinearSVM, _splits, combine=_combine)
+def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
+    """The linear SVM on sound, on picture, and on both features side by side (CrissCross E.1, late fusion)."""
+    if not {"video", "audio"} <= set(splits["train"].pooled):
+        raise NotApplicableError("fusion needs a video and an audio backbone")
+    need(splits, classes)
+    both: dict[str, Features] = {}
+    for name, f in splits.items():
+        joined = np.concatenate([f.pooled["audio"], f.pooled["video"]], axis=-1)
+        both[name] = dataclasses.replace(f, pooled={**f.pooled, "audio+video": joined})
+    outcome = Outcome({})
+    for side in ("audio", "video", "audio+video"):
+        _measure(both, side, protocol.settings, classes, seed, outcome)
+    return outcome
+
+
+def _measure(
+    splits: Splits, side: str, settings: LinearSVM, classes: int, seed: int, outcome: Outcome
+) -> None:
+    """The sweep over C for one side; adds to ``outcome``."""
+    kept = {name: labelled(f) for name, f in splits.items()}
+    x = {name: f.pooled[side][kept[name]] for name, f in splits.items()}
+    y = {name: f.label[kept[name]] for name, f in splits.items()}
+
+    def fit(parts: tuple[str, ...], cost: float) -> tuple[Callable[[str], Predicted], bool]:
+        pairs = [examples(x[part], y[part]) for part in parts]
+        rows, labels = (np.concatenate(p) if len(pairs) > 1 else p[0] for p in zip(*pairs, strict=True))
+        scale = normaliser(rows, settings.normalise)
+        model, converged = SOLVERS[settings.solver](scale(rows), labels, cost, settings, seed)
+        return lambda part: Predicted(y[part], _scores(model, scale, x[part], classes)), converged
+
+    best: Results = {}
+    by_cost: dict[str, float] = {}
+    for cost in settings.costs:
+        predict, converged = fit(("train",), cost)
+        val = accuracy(predict("val"), classes)
+        metric = next(iter(val))
+        better = not best or val[metric] > best[f"{metric}_val"]
+        if not better and settings.paper_choice == "none":
+            continue
+        if settings.refit and (better or settings.paper_choice != "none"):
+            predict, converged = fit(("train", "val_as_train"), cost)
+        predicted = predict("test")
+        test = accuracy(predicted, classes)
+        by_cost[f"{cost:g}"] = test[metric]
+        if better:
+            best = {**test, f"{metric}_val": val[metric], "C": cost, "converged": converged}
+            outcome.predicted[side] = predicted
+    if settings.paper_choice != "none":
+        best["test_by_C"] = by_cost
+    outcome.results[side] = best
+
+
+def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A function that normalises [N, D] features as the training ones ask for."""
+    if how == "standard":
+        from sklearn.preprocessing import StandardScaler
+
+        return StandardScaler().fit(x).transform
+    if how == "l2":
+        return lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return lambda rows: rows
+
+
+def _scores(model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int) -> np.ndarray:
+    """Decision values [N, classes], averaged over a sample's clips; −∞ for a class that was never trained."""
+    rows = x.reshape(-1, x.shape[-1])
+    decided = np.asarray(model.decision_function(scale(rows)))
+    if decided.ndim == 1:  # two classes have one hyperplane
+        decided = np.stack([-decided, decided], axis=1)
+    if x.ndim == 3:
+        decided = decided.reshape(*x.shape[:2], -1).mean(axis=1)
+    known = np.asarray(model.classes_)
+    if len(known) == classes:
+        return decided
+    scores = np.full((len(x), classes), -np.inf)
+    scores[:, known] = decided
+    return scores

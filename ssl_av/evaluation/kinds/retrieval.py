@@ -1,0 +1,69 @@
+"""Retrieval within a modality by class, and across modalities by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from ssl_av.errors import UserError
+from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Results, Splits, register_kind
+from ssl_av.evaluation.kinds._labels import averaged, labelled, need, sides
+from ssl_av.evaluation.metrics import recall_at
+from ssl_av.evaluation.protocols import Protocol
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """What the retrieval protocols fix.
+
+    Attributes:
+        ranks: the k of R@k.
+    """
+
+    ranks: tuple[int, ...] = (1, 5, 20)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", tuple(self.ranks))
+        if not self.ranks or min(self.ranks) < 1:
+            raise UserError(f"settings.ranks are whole numbers above 0, got {list(self.ranks)}")
+
+
+@register_kind("retrieval", Retrieval, ("train", "test"))
+def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
+    """R@k of test queries in the training split: a neighbour of the same class is a match.
+
+    Cosine between the clips' averaged features (CrissCross E.3).
+    """
+    need(splits, classes)
+    gallery, query = splits["train"], splits["test"]
+    if query.label.ndim != 1:
+        raise NotApplicableError("samples have several labels; a match is one class")
+    g, q = labelled(gallery), labelled(query)
+    match = torch.from_numpy(query.label[q])[:, None] == torch.from_numpy(gallery.label[g])[None]
+    results: Results = {}
+    for side in sides(protocol.modalities, query):
+        queries, keys = (
+            torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((query, q), (gallery, g))
+        )
+        results[side] = recall_at(queries, keys, match, protocol.settings.ranks)
+    return Outcome(results)
+
+
+@register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"))
+def av_retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
+    """R@k across modalities inside the test split: the match is the same sample's other modality.
+
+    Cosine in the space that the method's two modalities share. ``chance_r1`` is 1 / number of samples.
+    """
+    test = splits["test"]
+    if not {"video", "audio"} <= set(test.query):
+        raise NotApplicableError("the method has no space that picture and sound share")
+    match = torch.eye(len(test), dtype=torch.bool)
+    results: Results = {}
+    for query, key in (("audio", "video"), ("video", "audio")):
+        x, y = (torch.from_numpy(averaged(z)) for z in (test.query[query], test.key[key]))
+        found = recall_at(x, y, match, protocol.settings.ranks)
+        chance = {f"chance_{name}": min(int(name[1:]) / len(test), 1.0) for name in found}
+        results[f"{query}_to_{key}"] = found | chance
+    return Outcome(results)

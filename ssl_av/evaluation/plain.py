@@ -1,0 +1,197 @@
+"""Any network measured by the protocols: nothing of ours need have trained it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ssl_av.backbones import Backbone
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.loading import Loading
+from ssl_av.data.manifest import Manifest
+from ssl_av.data.prepare import restrict
+from ssl_av.errors import UserError
+from ssl_av.evaluation.engine import Report, measure
+from ssl_av.evaluation.folds import official_folds
+from ssl_av.evaluation.protocols import MODALITIES, Protocol, load_protocol
+from ssl_av.evaluation.towers import Towers, Waveform
+from ssl_av.methods.base import Batch, Embeddings, Method
+from ssl_av.methods.settings import Inputs, Networks, Optim
+
+Record = dict[str, Any]
+
+
+class Pooled(nn.Module):
+    """A network of others as evaluation sees one: its output is the features.
+
+    Args:
+        net: gives [B, D], or a map [B, C, …], whose mean is taken; alone or as ``pooler_output``.
+    """
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """What the network gives."""
+        out = self.net(x)
+        out = getattr(out, "pooler_output", out)
+        if not isinstance(out, Tensor) or out.ndim < 2 or len(out) != len(x):
+            shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise UserError(
+                f"the network gives {shape} for {list(x.shape)}; features [B, D] or a map [B, C, …] are needed"
+            )
+        return out
+
+    def pool(self, features: Tensor) -> Tensor:
+        """[B, D]."""
+        return features if features.ndim == 2 else features.flatten(2).mean(dim=2)
+
+
+class Modules(Method):
+    """Networks without a method: measured, never trained.
+
+    Args:
+        nets: by modality.
+        inputs: what they see; ``inputs.augment`` names the augmentation whose normalisation the video expects.
+        rate: samples a second of a network that takes waveforms; None for a spectrogram, ``inputs.front_end``.
+    """
+
+    name: ClassVar[str] = "modules"
+    paper: ClassVar[str] = "networks of others"
+    trains: ClassVar[bool] = False
+
+    def __init__(self, nets: Mapping[str, nn.Module], inputs: Inputs, rate: int | None = None) -> None:
+        super().__init__(inputs, Networks(), Optim())
+        self.settings = {"inputs": self.settings["inputs"], "rate": rate}
+        if rate is not None:
+            self.front_end = Waveform(rate)  # type: ignore[assignment]
+        for modality, net in nets.items():
+            self.backbones[modality] = net if isinstance(net, Backbone) else Pooled(net)
+            self.settings[modality] = [repr(net), _source(net)]
+        self.declare({m: self.clip() if m == "video" else self.sound() for m in self.backbones})
+
+    def forward(self, batch: Batch) -> Embeddings:
+        """Pooled features, [B, D]."""
+        return {m: self.net(m).pool(self.net(m).forward_features(batch[m])) for m in self.backbones}
+
+    def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
+        """There is none."""
+        raise UserError("networks without a method have no loss")
+
+
+def evaluate(
+    backbone: nn.Module | Mapping[str, nn.Module] | str | Path,
+    protocol: str | Path | Protocol | Sequence[str | Path | Protocol],
+    data: Manifest | Mapping[str, Any],
+    *,
+    modality: str | None = None,
+    inputs: Inputs | None = None,
+    waveform_rate: int | None = None,
+    loading: Loading | None = None,
+    seed: int = 0,
+    clips: int = 3,
+    cache: str | Path | None = None,
+    precision: str = "float32",
+    report: Report | None = None,
+) -> Record:
+    """Measures any network by any protocols.
+
+    >>> evaluate(net, "knn", {"name": "folder", "root": "videos"}, modality="video")  # doctest: +SKIP
+
+    Args:
+        backbone: a module from clips [B, 3, T, S, S] or spectrograms [B, 1, time, frequency] to features [B, D]; or
+            modules by modality; or a file of weights that `ssl_av.load_method` reads. It is measured where its
+            weights lie, in eval mode, and left in the mode it was in.
+        protocol: a name of `ssl-av list protocols`, a file, or several.
+        data: a manifest; or ``{"name": …}`` with the data set's arguments, which gives all official folds to the
+            protocols that average over them.
+        modality: ``video`` or ``audio``; needed for one module that does not say it (``modality``, as ours do).
+        inputs: what the network sees where the protocol leaves it open.
+        waveform_rate: samples a second, for a network that takes waveforms [B, samples].
+        loading: how samples are loaded.
+        seed: of the classifiers, and of random clips.
+        clips: clips a sample where the protocol leaves it open.
+        cache: a folder where features stay for the next call. By default they are forgotten.
+        precision: of the features: ``float32`` or ``float16``.
+        report: told of the progress: (what, done, total, numbers).
+
+    Returns:
+        ``results`` by protocol; ``protocols`` with version, hash and samples of each; ``data``.
+
+    Raises:
+        UserError: for a name that does not exist, or if networks, protocol and data do not fit each other.
+    """
+    several = [protocol] if isinstance(protocol, (str, Path, Protocol)) else list(protocol)
+    protocols = [load_protocol(p) for p in several]
+    method = _method(backbone, modality, inputs or Inputs(), waveform_rate)
+    loading = loading or Loading()
+    modes = [(m, m.training) for m in method.modules()]
+    try:
+        method.eval()
+        if isinstance(data, Manifest):
+            asked = {m for p in protocols for m in p.modalities if m in method.backbones}
+            folds = [AVDataModule(restrict(data, asked, "the manifest"), loading, seed)]
+            towers = Towers(method, asked)
+            name = ""
+        else:
+            from ssl_av.data.datasets import dataset_class
+
+            name = str(data["name"])
+            towers = Towers(method, dataset_class(name).modalities)
+            if not towers.modalities:
+                raise UserError(f"'{name}' has no {' or '.join(method.backbones)} to measure this network on")
+            folds = official_folds(data, loading, towers.modalities, protocols, seed)
+        found = measure(
+            towers.eval(), folds, protocols, seed, Path(cache) if cache else None, clips, precision, report
+        )
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    first = folds[0].manifest
+    return {
+        "results": found.results,
+        "protocols": found.protocols,
+        "data": {"name": name, "hash": first.hash, "classes": len(first.classes), "skipped": found.skipped}
+        | {s: len(first.split(s)) for s in ("train", "val", "test")},
+        "seed": seed,
+    }
+
+
+def _method(
+    backbone: nn.Module | Mapping[str, nn.Module] | str | Path,
+    modality: str | None,
+    inputs: Inputs,
+    rate: int | None,
+) -> Method:
+    if isinstance(backbone, (str, Path)):
+        from ssl_av.checkpoint import load_method
+
+        return load_method(backbone)
+    if isinstance(backbone, Method):
+        return backbone
+    if isinstance(backbone, nn.Module) and not isinstance(backbone, nn.ModuleDict):
+        modality = modality or getattr(backbone, "modality", None)
+        if modality not in MODALITIES:
+            raise UserError("evaluate: say what the network takes: modality='video' or modality='audio'")
+        backbone = {modality: backbone}
+    nets = dict(backbone.items())
+    if not nets or not set(nets) <= set(MODALITIES):
+        raise UserError(
+            f"evaluate: networks are given by modality, video and audio; got {', '.join(nets) or 'none'}"
+        )
+    device = next((p.device for net in nets.values() for p in net.parameters()), torch.device("cpu"))
+    return Modules(nets, inputs, rate).to(device)
+
+
+def _source(net: nn.Module) -> str:
+    """A network's code, so that features of another one of the same name are not taken for its own."""
+    try:
+        return inspect.getsource(type(net))
+    except (OSError, TypeError):
+        return type(net).__qualname__
