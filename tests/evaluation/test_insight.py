@@ -60,6 +60,7 @@ def test_everything_of_cma(data: AVDataModule, tmp_path: Path):
     assert numbers["memory"]["chance"] == pytest.approx(1 / 15)  # 16 samples, 8 classes
 
 
+@pytest.mark.slow
 def test_only_what_a_method_allows(data: AVDataModule, tmp_path: Path):
     files, numbers = draw_figures(method("random"), data, tmp_path, limit=6, beside={})
     assert set(files) == {"embeddings", "retrieval-video", "retrieval-audio", "saliency", "distributions"}
