@@ -1,6 +1,6 @@
 """The sweep of C of a linear SVM: ours against scikit-learn's LinearSVC (liblinear), the same objective, one run.
 
-    python benchmarks/svm.py                          # 20,000 x 2048 features, 50 classes; LinearSVC takes minutes for each C
+    python benchmarks/svm.py                          # 20,000 x 2048, 50 classes; LinearSVC takes minutes a C
     python benchmarks/svm.py --samples 5000 --features 1024 --classes 20
     python benchmarks/svm.py --device cuda            # ours on a GPU, LinearSVC on one core beside it
     python benchmarks/svm.py --quick                  # seconds; says only that it runs
