@@ -219,6 +219,9 @@ class AVDataModule(LightningDataModule):
             # The last resort; a sample's own limit strikes long before.
             timeout=PATIENCE * self.loading.timeout if workers else 0,
             pin_memory=torch.cuda.is_available(),
+            # Else each new iterator draws from the global stream, once an epoch or once a run as there are workers or
+            # not: the augmentation would depend on their number.
+            generator=torch.Generator(),
             # A run of a bench lives in a process whose default is to start others afresh: each worker would import
             # torch again, which takes longer than the reading.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,

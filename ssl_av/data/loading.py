@@ -66,4 +66,5 @@ class Loading:
         With more threads than free cores they wait for each other inside every operation, which costs far more than
         the missing thread.
         """
-        return max((os.cpu_count() or 1) - self.workers, 1)
+        busy = 0 if self.pack == "frames" else self.workers  # those that decode
+        return max((os.cpu_count() or 1) - busy, 1)
