@@ -119,6 +119,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         metavar="DIR",
         help="where features stay for the next time (default: the run's folder)",
     )
+    ev.add_argument(
+        "--figures", action="store_true",
+        help="also draw maps, nearest neighbours, saliency and more, into OUT/figures",
+    )  # fmt: skip
     ev.add_argument("--out", metavar="DIR", help="where evaluation.json goes (default: the run's folder)")
 
     sub.add_parser(

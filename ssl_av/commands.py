@@ -246,6 +246,13 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
+    if args.figures:
+        from ssl_av.evaluation.insight import draw_figures
+
+        with console.status("drawing figures …"):
+            files, record["insight"] = draw_figures(method, folds[0], out / "figures", seed=config.seed)
+        write_json(record, out / "evaluation.json")
+        console.print(f"figures: {', '.join(files)} in {out / 'figures'}")
     return 0
 
 

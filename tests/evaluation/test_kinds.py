@@ -68,6 +68,25 @@ def test_linear_svm_chooses_c_on_validation_never_on_test():
     assert second["video"]["top1"] < first["video"]["top1"]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_both_solvers_decide_alike(several: bool):
+    data = splits(0.8)
+    if several:  # the class and its parity
+        for f in data.values():
+            f.label = np.stack([f.label == 0, f.label == 1, f.label == 2, f.label % 2 == 0], axis=1).astype(
+                np.int64
+            )
+    outcomes = [
+        measured("linear-svm", data, 4, solver=solver, tolerance=1e-6, max_iter=100_000)
+        for solver in ("liblinear", "newton")
+    ]
+    for side in ("video", "audio"):
+        a, b = (o.predicted[side].scores for o in outcomes)
+        np.testing.assert_allclose(a, b, atol=2e-3)
+        assert outcomes[0].results[side]["C"] == outcomes[1].results[side]["C"]
+        assert outcomes[1].results[side]["converged"]
+
+
 def test_linear_svm_does_not_care_for_the_scale_of_a_feature():
     data = splits(2.0)
     scaled = splits(2.0)

@@ -42,7 +42,8 @@ class LinearSVM:
             (``top1_tuned_on_first_split``). It is never the protocol's result.
         tolerance: of liblinear.
         max_iter: of liblinear; not converging is reported in the result.
-        solver: a name in `SOLVERS`.
+        solver: ``liblinear`` (scikit-learn's) or ``newton`` (`ssl_av.evaluation.svm`, which stops far closer to the
+            minimum whatever ``tolerance`` says).
     """
 
     normalise: Literal["standard", "l2", "none"] = "standard"
@@ -87,7 +88,22 @@ def liblinear(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, se
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
-SOLVERS: dict[str, Solver] = {"liblinear": liblinear}
+def newton(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, seed: int) -> tuple[Any, bool]:
+    """The same objective by `OneVsRestSVM`, for all classes at once: for many samples or classes."""
+    from sklearn.multiclass import OneVsRestClassifier
+
+    from ssl_av.evaluation.svm import OneVsRestSVM
+
+    svm = OneVsRestSVM(C=cost)
+    if y.ndim == 1:
+        model = svm.fit(x, y)
+        return model, bool(model.converged_)
+    several = OneVsRestClassifier(svm).fit(x, y)
+    # a label that all or no training samples have needs no solver, and has none
+    return several, all(getattr(e, "converged_", True) for e in several.estimators_)
+
+
+SOLVERS: dict[str, Solver] = {"liblinear": liblinear, "newton": newton}
 
 
 def _splits(settings: LinearSVM) -> tuple[str, ...]:
