@@ -100,6 +100,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
     bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
+    bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
     bench.add_argument(
         "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"

@@ -89,6 +89,8 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
     if args.wandb:
         overrides["wandb"] = args.wandb
+    if args.jobs:
+        overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
@@ -281,6 +283,12 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
 
 def _split(text: str | None) -> list[str]:
     return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _jobs(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--jobs {text}: give a whole number of runs at a time, at least 1")
+    return int(text)
 
 
 def _whole_numbers(option: str, text: str) -> list[int]:

@@ -74,6 +74,7 @@ def execute(
     report: Report | None = None,
     callbacks: list[pl.Callback] | None = None,
     resume: Path | None = None,
+    share: int = 1,
 ) -> Record:
     """Runs and measures one method, and writes its folder (DESIGN: config.yaml, checkpoints, metrics.csv, record.json).
 
@@ -84,6 +85,7 @@ def execute(
         report: called as the run goes on.
         callbacks: further Lightning callbacks (a progress bar).
         resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+        share: runs that share this machine's cores.
 
     Returns:
         The record that was written.
@@ -99,7 +101,7 @@ def execute(
         if report:
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
-    torch.set_num_threads(config.loading.compute_threads)
+    torch.set_num_threads(max(config.loading.compute_threads // share, 1))
     keep_freed_memory()
     clock, probe, collapse = Clock(), OnlineProbe(config.evaluation.probes), Collapse()
     accounting = Accounting(clock)
@@ -168,6 +170,7 @@ def execute(
             "samples_per_second": accounting.samples / seconds if seconds else None,
             "data_wait_share": clock.wait / seconds if seconds else None,
             "peak_memory_mb": peak_memory_mb(),
+            "runs_at_once": share,
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},

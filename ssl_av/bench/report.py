@@ -96,6 +96,9 @@ def _draw(found: Digest, folder: Path) -> dict[str, dict[str, Markup]]:
 def _captions(found: Digest) -> dict[str, str]:
     several = max(len(group.runs) for group in found.groups) > 1
     bars = " Error bars: standard deviation over seeds." if several else ""
+    costs = [run.get("cost") or {} for group in found.groups for run in group.runs]
+    most = max((cost.get("runs_at_once", 1) for cost in costs), default=1)
+    shared = f" Up to {most} runs shared the machine: alone, each would have been faster." if most > 1 else ""
     band = " Line: mean over seeds; band: from the lowest to the highest seed." if several else ""
     return {
         "accuracy": "Linear SVM on frozen features. Top-1 accuracy on the test split; dotted: chance; "
@@ -106,7 +109,7 @@ def _captions(found: Digest) -> dict[str, str]:
         "its own scale: heights cannot be compared between methods, only the shape of each curve says "
         "something. Thin: as recorded; thick: running mean.",
         "cost": "What each run cost. Seconds: full colour is training, pale is evaluation; waiting for data: "
-        f"share of the training time in which the loader was behind.{bars}",
+        f"share of the training time in which the loader was behind.{shared}{bars}",
     }
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -69,63 +73,111 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     saved = out / "manifest.arrow"
     manifest.save(saved)
     counts = ", ".join(f"{len(manifest.split(s))} {s}" for s in ("train", "val", "test"))
+    jobs = min(suite.jobs, os.cpu_count() or 1, len(plan))
+    at_once = f", {jobs} at a time" if jobs > 1 else ""
     console.print(
-        f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped)"
+        f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped){at_once}"
     )
-
-    records = []
-    with _progress(console) as progress:
-        overall = progress.add_task("suite", total=len(plan), note="")
-        for config in plan:
-            label = (
-                f"{config.method['name']} seed {config.seed}"
-                if len(suite.seeds) > 1
-                else config.method["name"]
-            )
-            record = folder.finished(config)
-            if record is None:
-                record = _one(
-                    config, folder, saved, progress, overall, label, manifest_classes=len(manifest.classes)
-                )
-                append_record(out, record)
-                console.print(_line(label, record))
-            else:
-                append_record(out, record)
-                console.print(f"  {label}: done before")
-            records.append(record)
-            progress.update(overall, completed=len(records))
+    records = _run(plan, suite, folder, saved, jobs, len(manifest.classes), console)
     return _finish(out, records, console)
+
+
+def _run(
+    plan: Sequence[RunConfig],
+    suite: Suite,
+    folder: SuiteFolder,
+    manifest: Path,
+    jobs: int,
+    classes: int,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """The records of all runs, in the order of the plan; so many at a time."""
+    records: dict[int, dict[str, Any]] = {}
+    stop = threading.Event()
+    with _progress(console) as progress, ThreadPoolExecutor(jobs) as pool:
+        bars = _Bars(progress, len(plan))
+        running: dict[Future[dict[str, Any]], tuple[int, str]] = {}
+        try:
+            for place, config in enumerate(plan):
+                name = config.method["name"]
+                label = f"{name} seed {config.seed}" if len(suite.seeds) > 1 else name
+                done = folder.finished(config)
+                if done is None:
+                    future = pool.submit(_one, config, folder, manifest, bars, label, classes, jobs, stop)
+                    running[future] = place, label
+                    continue
+                records[place] = done
+                append_record(folder.root, done)
+                bars.done(label)
+                console.print(f"  {label}: done before")
+            for future in as_completed(running):
+                place, label = running[future]
+                records[place] = future.result()
+                append_record(folder.root, records[place])
+                bars.done(label)
+                console.print(_line(label, records[place]))
+        except BaseException:  # Ctrl-C, mostly: what runs is ended, what waits is not begun
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [records[place] for place in sorted(records)]
+
+
+class _Bars:
+    """A bar for each run, and one for the suite."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self.progress = progress
+        self.suite = progress.add_task("suite", total=total, note="")
+        self.tasks: dict[str, TaskID] = {}
+        self.shares: dict[str, float] = {}
+
+    def begin(self, label: str) -> None:
+        """A run begins."""
+        self.tasks[label] = self.progress.add_task(label, total=1.0, note="starting")
+
+    def show(self, label: str, share: float, note: str) -> None:
+        """A run has got so far."""
+        self.shares[label] = share
+        self.progress.update(self.tasks[label], completed=share, note=note)
+        self.progress.update(self.suite, completed=sum(list(self.shares.values())))
+
+    def done(self, label: str) -> None:
+        """A run is over."""
+        self.shares[label] = 1.0
+        if label in self.tasks:
+            self.progress.remove_task(self.tasks.pop(label))
+        self.progress.update(self.suite, completed=sum(list(self.shares.values())))
 
 
 def _one(
     config: RunConfig,
     folder: SuiteFolder,
     manifest: Path,
-    progress: Progress,
-    overall: Any,
+    bars: _Bars,
     label: str,
-    manifest_classes: int,
+    classes: int,
+    jobs: int,
+    stop: threading.Event,
 ) -> dict[str, Any]:
     """One run with its bar."""
-    if config.method["name"] == "supervised" and manifest_classes < 2:
+    if config.method["name"] == "supervised" and classes < 2:
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return failure(config, "the data have no labels to train with", now, status="skipped")
-    task = progress.add_task(label, total=1.0, note="starting")
-    base = progress.tasks[0].completed
+    bars.begin(label)
 
     def listen(message: tuple[str, int, int, dict[str, float]]) -> None:
         what, done, total, numbers = message
         share = done / total if total else 1.0
         at = TRAINING * share if what == "training" else TRAINING + (1 - TRAINING) * share * 0.9
-        note = " ".join([what, *(f"{k.removeprefix('val/')} {v:.3g}" for k, v in numbers.items())])
-        progress.update(task, completed=at, note=note)
-        progress.update(overall, completed=base + at)
-        if not progress.console.is_terminal and done == total and what == "training":
-            progress.console.print(f"  {label}: trained {done} steps")
+        bars.show(
+            label, at, " ".join([what, *(f"{k.removeprefix('val/')} {v:.3g}" for k, v in numbers.items())])
+        )
+        if not bars.progress.console.is_terminal and done == total and what == "training":
+            bars.progress.console.print(f"  {label}: trained {done} steps")
 
-    record = run_in_process(config, manifest, folder.run_folder(config), folder.resumable(config), listen)
-    progress.remove_task(task)
-    return record
+    out, resume = folder.run_folder(config), folder.resumable(config)
+    return run_in_process(config, manifest, out, resume, listen, jobs, stop)
 
 
 def _line(label: str, record: dict[str, Any]) -> str:

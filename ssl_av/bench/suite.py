@@ -18,7 +18,7 @@ from ssl_av.resume import is_whole, last_checkpoint
 
 GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb")  # fmt: skip
+        "trainer", "wandb", "jobs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class Suite:
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
         wandb: ``off``, ``offline``, ``online``.
+        jobs: runs at a time, each with its share of the cores.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Suite:
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
     wandb: str = "off"
+    jobs: int = 1
 
     def run_config(self, method: str, seed: int) -> RunConfig:
         """One run of the suite, resolved."""
@@ -122,6 +124,9 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
                 raise UserError(f"{where}: {key} is a list, got {known[key]!r}")
             known[key] = tuple(known[key])
     check_seeds("seeds", known.get("seeds", (0,)))
+    jobs = known.get("jobs", 1)
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise UserError(f"{where}: jobs is a number of runs at a time, at least 1, got {jobs!r}")
     return Suite(**known)
 
 

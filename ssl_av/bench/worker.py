@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -30,7 +31,13 @@ def context() -> Any:
 
 
 def run_in_process(
-    config: RunConfig, manifest: Path, out: Path, resume: bool, listen: Callable[[Message], None]
+    config: RunConfig,
+    manifest: Path,
+    out: Path,
+    resume: bool,
+    listen: Callable[[Message], None],
+    share: int = 1,
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
     """Executes a run in a new process and returns its record, also if it failed or died.
 
@@ -40,6 +47,11 @@ def run_in_process(
         out: the run's folder; what the process prints goes to ``log.txt`` there.
         resume: continue from its last checkpoint.
         listen: called with the run's progress.
+        share: runs that share the cores.
+        stop: once it is set, the process is ended.
+
+    Raises:
+        InterruptedError: if ``stop`` was set before it was done.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "record.json").unlink(missing_ok=True)
@@ -47,17 +59,19 @@ def run_in_process(
     messages = ctx.Queue()
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     process: BaseProcess = ctx.Process(
-        target=_work, args=(config.to_dict(), str(manifest), str(out), resume, messages), name=out.name
+        target=_work, args=(config.to_dict(), str(manifest), str(out), resume, share, messages), name=out.name
     )
     process.start()
     try:
         while process.is_alive():
+            if stop is not None and stop.is_set():
+                raise InterruptedError(out.name)
             try:
                 listen(messages.get(timeout=0.5))
             except queue.Empty:
                 continue
         process.join()
-    except BaseException:  # the user's Ctrl-C, mostly: leave no process behind
+    except BaseException:  # the user's Ctrl-C, mostly, told by `stop`: leave no process behind
         process.terminate()
         process.join(10)
         raise
@@ -97,7 +111,7 @@ def _cause(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, messages: Any) -> None:
+def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, share: int, messages: Any) -> None:
     """The body of the process."""
     folder = Path(out)
     log = (folder / "log.txt").open("a" if resume else "w", encoding="utf-8", buffering=1)
@@ -120,7 +134,7 @@ def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, message
 
     try:
         begin = last_checkpoint(folder) if resume else None
-        execute(run, Manifest.load(Path(manifest)), folder, report, resume=begin)
+        execute(run, Manifest.load(Path(manifest)), folder, report, resume=begin, share=share)
     except UserError as e:
         write_record(failure(run, str(e), started), folder)
     except Exception as e:
