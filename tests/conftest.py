@@ -7,10 +7,10 @@ import os
 # Before torch is imported: threads of tests that run beside each other must not wait for each other at full speed.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from pathlib import Path  # noqa: E402
+from pathlib import Path
 
-import pytest  # noqa: E402
-from faults import Faults, plant  # noqa: E402
+import pytest
+from faults import Faults, plant
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
