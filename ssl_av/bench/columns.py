@@ -219,7 +219,7 @@ def _first(group: Group, *path: str) -> object:
 
 
 def _sides(groups: Sequence[Group], protocol: str) -> list[str]:
-    usual = {"retrieval": ("video", "audio"), "av-retrieval": ("audio_to_video", "video_to_audio")}
+    usual = {"retrieval": ("video",), "av-retrieval": ("audio_to_video", "video_to_audio")}
     return list(dict.fromkeys((*usual.get(protocol, ()), *_keys(groups, "results", protocol))))
 
 

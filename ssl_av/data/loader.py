@@ -117,7 +117,9 @@ def reading_explained() -> Iterator[None]:
         named = {
             int(n) for group in re.findall(r"pids?(?:\(s\))? ([\d, ]+)", words) for n in group.split(",")
         }
-        files = [f for diary in _diaries for f in diary.read(named or diary.pids)]
+        # Where no process is named, one of those that live: what others read last is long past.
+        living = {child.pid for child in multiprocessing.active_children() if child.pid}
+        files = [f for diary in _diaries for f in diary.read(named or living)]
         what = "died"
         if "timed out" in words:
             what = "hangs"

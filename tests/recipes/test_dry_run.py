@@ -137,7 +137,7 @@ def test_it_says_what_matters_without_data_and_writes_nothing(tmp_path, monkeypa
     assert run(["fit", "--method", "crisscross", "--dry-run"]) == 0
     out = capsys.readouterr().out
     assert "480 videos" in out
-    assert "200 of 32 videos" in out
+    assert "300 of 32 videos" in out
 
 
 def test_the_size_of_the_training_split_is_the_papers_or_what_is_listed(resolved: Resolve, tmp_path):
