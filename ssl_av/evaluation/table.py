@@ -15,12 +15,16 @@ def show_protocols() -> int:
     The hash is that of a measurement with the default number of clips, where the protocol leaves it open.
     """
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("name", "version", "hash", "measures", "source", ""):
-        table.add_column(
-            column, justify="right" if column == "version" else "left", no_wrap=True, overflow="ellipsis"
-        )
-    for name in list_protocols():
+    for column in ("name", "v.", "hash", "measures"):
+        table.add_column(column, no_wrap=True, min_width=len(column))
+    table.add_column("source: what it does", overflow="fold")
+    names = list_protocols()
+    table.columns[0].min_width = max(map(len, names))
+    table.columns[2].min_width, table.columns[3].min_width = 12, len("video audio")
+    for name in names:
         p = load_protocol(name).with_clips(Evaluation().clips)
-        table.add_row(f"[bold]{p.name}[/]", str(p.version), p.hash, " ".join(p.modalities), p.source, p.about)
+        table.add_row(
+            f"[bold]{p.name}[/]", str(p.version), p.hash, " ".join(p.modalities), f"{p.source}: {p.about}"
+        )
     Console().print(table)
     return 0
