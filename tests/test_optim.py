@@ -267,13 +267,13 @@ def test_a_warm_up_longer_than_the_training_is_said() -> None:
 
 
 def test_a_checkpoint_from_before_a_field_is_continued() -> None:
-    w = weight(3, 4)
-    optimizer = LARS([w], lr=0.1)
-    step(optimizer, w, 0.6, 0.8)
+    w, twin = weight(3, 4), weight(3, 4)
+    optimizer, untouched = LARS([w], lr=0.1), LARS([twin], lr=0.1)
+    assert step(optimizer, w, 0.6, 0.8) == step(untouched, twin, 0.6, 0.8)
     saved = copy.deepcopy(optimizer.state_dict())
     del saved["param_groups"][0]["lr_in_momentum"]
     optimizer.load_state_dict(saved)
-    step(optimizer, w, 0.6, 0.8)
+    assert step(optimizer, w, 0.6, 0.8) == step(untouched, twin, 0.6, 0.8) != [3, 4]
 
 
 def test_larc_leaves_a_gradient_of_zeros_alone() -> None:
