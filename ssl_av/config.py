@@ -151,9 +151,8 @@ class RunConfig:
 
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
         values = plain(out | {"budget": self.budget.asked()})
-        if (
-            self.evaluation.precision == Evaluation.precision
-        ):  # runs from before there was a choice are the same runs
+        # Runs from before there was a choice are the same runs.
+        if self.evaluation.precision == Evaluation.precision:
             del values["evaluation"]["precision"]
         return values
 

@@ -65,9 +65,8 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
             config.budget.to_steps(
                 len(manifest.split("train")), min(config.loading.batch_size, len(manifest))
             )
-            views += asked_views(
-                build_method(config, manifest)
-            )  # a wrong setting is told now, not in an hour
+            # A wrong setting is told now, not in an hour.
+            views += asked_views(build_method(config, manifest))
     manifest = restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
     folder = SuiteFolder(out, suite, manifest.hash, methods, command)
     saved = out / "manifest.arrow"
