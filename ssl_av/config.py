@@ -90,15 +90,21 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
     clips: int = 3
     probes: int = 4
     precision: str = "float32"
+    elsewhere: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        if self.elsewhere:
+            from ssl_av.evaluation.places import read_places
+
+            object.__setattr__(self, "elsewhere", read_places(self.elsewhere))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
@@ -152,8 +158,9 @@ class RunConfig:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
-        if self.evaluation.precision == Evaluation.precision:
-            del values["evaluation"]["precision"]
+        for name in ("precision", "elsewhere"):
+            if getattr(self.evaluation, name) == getattr(Evaluation, name):
+                del values["evaluation"][name]
         return values
 
     @classmethod

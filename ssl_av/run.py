@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -27,6 +28,7 @@ from ssl_av.data.probing import MISSING
 from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe, peak_memory_mb
+from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, measure
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
@@ -109,6 +111,7 @@ def execute(
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
+    elsewhere = prepare_elsewhere(config, asked_views(method))
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     config.save(out / "config.yaml")
     if method.trains:
@@ -141,6 +144,8 @@ def execute(
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
     towers = Towers(method.to(device))
     measured = evaluate(towers, data, config, report, out / "features")
+    lost = measure_elsewhere(elsewhere, method, measured, report, out / "features")
+    others = {e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) for e in elsewhere}
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
     n_steps = method.stages(steps) if method.trains else None
@@ -177,6 +182,7 @@ def execute(
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
         | {"batch_size": data.batch_size},
+        **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": collapse.measure(),
@@ -206,6 +212,8 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
+    # Of a part of a data set: guessing is among the classes that are there.
+    occurring = len(np.unique(manifest.labels[manifest.labels >= 0])) or classes
     here = summary(manifest)
     # Only so many are named: those that are there and cannot be used come before those that are gone.
     lost = [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
@@ -216,7 +224,7 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "hash": manifest.hash,
         **counts,
         "classes": classes,
-        "chance": 1 / classes if classes else None,
+        "chance": 1 / occurring if classes else None,
         "reader": config.loading.reader,
         **describe_pack(manifest.root),
         "listed": here["listed"],

@@ -31,6 +31,7 @@ from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
+from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
 
@@ -68,6 +69,7 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
             # A wrong setting is told now, not in an hour.
             views += asked_views(build_method(config, manifest))
     manifest = restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
+    elsewhere = prepare_elsewhere(first, views)  # what is not there is told before anything is trained
     folder = SuiteFolder(out, suite, manifest.hash, methods, command)
     saved = out / "manifest.arrow"
     manifest.save(saved)
@@ -77,6 +79,9 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     console.print(
         f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped){at_once}"
     )
+    for there in elsewhere:
+        protocols = ", ".join(p.name for p in there.protocols)
+        console.print(f"  then on {there.name} ({len(there.folds[0].manifest)} samples): {protocols}")
     records = _run(plan, suite, folder, saved, jobs, len(manifest.classes), console)
     return _finish(out, records, console)
 

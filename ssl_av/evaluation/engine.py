@@ -13,7 +13,7 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
 from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
-from ssl_av.evaluation.library import Library, Report
+from ssl_av.evaluation.library import SOURCE, Library, Report
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
@@ -99,8 +99,9 @@ def _one(
     about = out.protocols.setdefault(p.name, _about(p))
     try:
         splits = library.splits(data, p)
-        about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
-        about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
+        used = {SOURCE.get(name, name): f for name, f in splits.items()}
+        about["samples"].append({name: len(f) for name, f in used.items()})
+        about["skipped"].append(sum(len(f.skipped) for f in used.values()))
         outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
     except NotApplicableError as e:
         out.results[p.name] = {"skipped": str(e)}

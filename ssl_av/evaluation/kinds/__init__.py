@@ -74,6 +74,7 @@ class Kind:
             classifier that is fitted once more on both.
         needs: ``pooled`` features, or ``query`` and ``key`` in the shared space.
         combine: from several folds to one result.
+        both: whether it needs picture and sound of a sample.
     """
 
     measure: Measure
@@ -81,6 +82,7 @@ class Kind:
     splits: Callable[[Any], tuple[str, ...]]
     needs: tuple[str, ...]
     combine: Combine
+    both: bool = False
 
 
 class _Kinds(Mapping[str, Kind]):
@@ -138,6 +140,7 @@ def register_kind(
     splits: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ("train", "val", "test"),
     needs: tuple[str, ...] = ("pooled",),
     combine: Combine = average,
+    both: bool = False,
 ) -> Callable[[Measure], Measure]:
     """Makes a function a kind of protocol.
 
@@ -147,11 +150,12 @@ def register_kind(
         splits: what it needs, or a function from its settings to that.
         needs: which features; see `Kind`.
         combine: from several folds to one result.
+        both: whether it needs picture and sound of a sample.
     """
     needed = splits if callable(splits) else lambda _: splits
 
     def register(measure: Measure) -> Measure:
-        KINDS.add(name, Kind(measure, settings, needed, needs, combine))
+        KINDS.add(name, Kind(measure, settings, needed, needs, combine, both))
         return measure
 
     return register
