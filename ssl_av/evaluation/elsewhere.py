@@ -47,8 +47,10 @@ def check_elsewhere(config: RunConfig) -> None:
     """
     for place in config.evaluation.elsewhere:
         protocols_at(place, config.evaluation.protocols)
+        there = _there(config, place)
         try:
-            create_dataset(place["name"], **_there(config, place).dataset_args).rows()
+            _ = there.loading
+            create_dataset(place["name"], **there.dataset_args).rows()
         except UserError as e:
             raise _named(place, e) from None
 

@@ -47,7 +47,9 @@ def read_places(given: Any) -> tuple[Place, ...]:
     names = [place["as"] for place in found]
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"--eval: '{name}' names two data sets; give one of them another name by +as=NAME")
+            raise UserError(
+                f"--eval: '{name}' names two data sets; give one of them another name by +as=NAME"
+            )
     return found
 
 

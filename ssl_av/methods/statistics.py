@@ -140,7 +140,9 @@ class Statistics(Method):
 
     def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
         """There is none to minimise."""
-        raise UserError("`statistics` is a reference without weights: it can be benched and evaluated, not fitted")
+        raise UserError(
+            "`statistics` is a reference without weights: it can be benched and evaluated, not fitted"
+        )
 
 
 def _mean(x: Tensor) -> Tensor:

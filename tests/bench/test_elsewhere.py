@@ -62,7 +62,7 @@ def test_other_data_under_one_name_is_said(record: Callable[..., Record]):
 
 
 def test_statistics_is_a_reference_without_training(record: Callable[..., Record]):
-    row = record("random", method="statistics", paper="reference: statistics")
+    row = record("random") | {"method": "statistics", "paper": "reference: statistics"}
     found = digest([record("avid"), record("random"), row])
     assert [r.label for r in found.main.rows] == ["AVID", "Untrained", "Statistics", "Chance"]
     assert found.main.rows[2].kind == "reference"

@@ -63,10 +63,12 @@ def test_words_and_mappings_say_the_same(text: str, places: list[dict[str, Any]]
     ],
 )
 def test_each_mistake_gets_one_line(text: str, says: str):
+    def look() -> None:
+        places = list(read_places(text))
+        check_elsewhere(load_suite("tiny", {"evaluation": {"elsewhere": places}}).run_config("avid", 0))
+
     with pytest.raises(UserError) as caught:
-        config = read_places(text)
-        run = load_suite("tiny", {"evaluation": {"elsewhere": list(config)}}).run_config("avid", 0)
-        check_elsewhere(run)
+        look()
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -85,7 +87,7 @@ def test_a_folder_of_the_user_s_own_is_helped_to_its_name(tmp_path: Path):
 @pytest.mark.parametrize(
     ("place", "says"),
     [
-        ("esc50:nowhere", "--eval esc50: root nowhere: no such folder"),
+        ("esc50:nowhere", "--eval esc50: no esc50.csv in nowhere"),
         ("esc50", "--eval esc50: data set 'esc50' needs root"),
         ("csv:nowhere.csv", "--eval csv: file nowhere.csv: no such file"),
         ("esc50:nowhere+protocols=[retrieval]", "--eval esc50: its samples have audio, which is not what"),
@@ -119,9 +121,7 @@ def test_a_run_keeps_them_in_its_file_and_other_runs_are_as_before(tmp_path: Pat
     config = suite.run_config("avid", 0)
     config.save(tmp_path / "config.yaml")
     values = yaml.safe_load((tmp_path / "config.yaml").read_text())
-    assert values["evaluation"]["elsewhere"] == [
-        {"name": "esc50", "as": "esc50", "root": "ESC", "fold": 2}
-    ]
+    assert values["evaluation"]["elsewhere"] == [{"name": "esc50", "as": "esc50", "root": "ESC", "fold": 2}]
     assert RunConfig.from_dict(values) == config
     assert "elsewhere" not in load_suite("tiny").run_config("avid", 0).to_dict()["evaluation"]
     with pytest.raises(UserError, match=r"evaluation\.elsewhere is a list of data sets"):

@@ -206,7 +206,9 @@ def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: rows
 
 
-def decisions(model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int) -> np.ndarray:
+def decisions(
+    model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int
+) -> np.ndarray:
     """Decision values [N, classes], averaged over a sample's clips; −∞ for a class that was never trained."""
     rows = x.reshape(-1, x.shape[-1])
     decided = np.asarray(model.decision_function(scale(rows)))

@@ -93,8 +93,9 @@ def test_mistakes_in_the_list(text: str, message: str, make) -> None:
 def test_mistakes(make) -> None:
     with pytest.raises(UserError, match=r"no esc50\.csv in .*meta"):
         create_dataset("esc50", root=make("a.wav")).rows()
+    root = make({"esc50.csv": "filename,fold,target,category\na.wav,1,0,dog\n"}, "a.wav")
     with pytest.raises(UserError, match="has no column esc10"):
-        table = {"esc50.csv": "filename,fold,target,category\na.wav,1,0,dog\n"}
-        create_dataset("esc50", root=make(table, "a.wav"), esc10=True).rows()
+        create_dataset("esc50", root=root, esc10=True).rows()
+    (root / "esc50.csv").unlink()
     with pytest.raises(UserError, match="folds 1 to 5"):
         create_dataset("esc50", root=make("a.wav"), fold=0).rows()
