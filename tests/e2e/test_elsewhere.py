@@ -25,7 +25,7 @@ def places(tmp_path: Path, cache: Path) -> str:
         fold, _, _, target = file.stem.split("-")
         lines.append(f"{file.name},{'ab'[int(target) % 2]},{'test' if fold == '1' else 'train'}")
     (root / "audio" / "labels.csv").write_text("\n".join(lines) + "\n")
-    table = f"csv:{root}/audio/labels.csv+as=pitch+modalities=audio+protocols=[knn]"
+    table = f"csv:{root}/audio/labels.csv+label=loud+as=pitch+modalities=audio+protocols=[knn]"
     return f"esc50:{root}+protocols=[ridge,linear-svm],{table}"
 
 
