@@ -60,7 +60,9 @@ def test_fit_measures_elsewhere_what_eval_measures_there(ssl_av, small_fit, plac
 @pytest.mark.slow
 def test_bench_has_columns_for_it_and_a_row_of_statistics(ssl_av, small_bench, places: str, tmp_path: Path):
     out = tmp_path / "suite"
-    done = ssl_av("bench", "--methods", "statistics,avid", "--out", out, *small_bench, "--eval", places)
+    done = ssl_av(
+        "bench", "--methods", "statistics,avid", "--out", out, *small_bench, "--eval", places, timeout=900
+    )
     assert done.returncode == 0, done.stderr + done.stdout
     assert "then on esc50 (40 samples): ridge, linear-svm" in done.stdout
     records = {r["method"]: r for r in load_records(out)}
