@@ -79,7 +79,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="how often each way runs")
     parser.add_argument("--related", type=int, default=20_000, help="N of the positives")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clips", type=int, default=2, help="a batch of the crops; bank's is four times as large")
+    parser.add_argument(
+        "--clips", type=int, default=2, help="a batch of the crops; bank's is four times as large"
+    )
     args = parser.parse_args()
     now = time.perf_counter if args.clock else time.process_time
     plan = Plan(rounds=args.rounds, related=args.related, clips=args.clips, now=now)
