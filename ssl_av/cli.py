@@ -12,6 +12,7 @@ from ssl_av import __version__, commands
 from ssl_av.errors import UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
+from ssl_av.tracking import commands as tracking
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
@@ -64,9 +65,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
     )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
-    fit.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
-    )
+    tracking.add_options(fit)
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
     fit.add_argument(
         "--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import"
@@ -102,9 +101,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
-    bench.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
-    )
+    tracking.add_options(bench)
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 
     ev = sub.add_parser(
@@ -145,12 +142,17 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     report.add_argument("folder", metavar="DIR", help="a suite's folder")
 
+    what = "make a W&B workspace of a suite's comparison"
+    board = sub.add_parser("dashboard", help=what, description=f"{what.capitalize()}.")
+    tracking.add_dashboard(board)
+
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
     kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
     lst.add_argument("what", metavar="KIND", choices=kinds, help=", ".join(kinds))
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {
-        "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report, "list": lst,
+        "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report,
+        "dashboard": board, "list": lst,
     }  # fmt: skip
 
 
@@ -159,6 +161,7 @@ PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
     "export": interop.run_export,
     "report": lambda args: commands.report(args.folder),
+    "dashboard": tracking.run_dashboard,
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 

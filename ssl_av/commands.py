@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.tracking.commands import options as tracking_options
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -87,8 +88,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         overrides["budget"] = args.budget
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
-    if args.wandb:
-        overrides["wandb"] = args.wandb
+    overrides |= tracking_options(args)
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)

@@ -118,7 +118,7 @@ class RunConfig:
         evaluation: how it is measured.
         trainer: arguments of the Lightning trainer.
         seed: of everything random.
-        wandb: ``off``, ``offline`` or ``online``.
+        wandb: where it is logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
@@ -130,7 +130,7 @@ class RunConfig:
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    wandb: str = "off"
+    wandb: str | dict[str, Any] = "off"
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""

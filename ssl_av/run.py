@@ -13,7 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 
 from ssl_av.allocator import keep_freed_memory
 from ssl_av.config import RunConfig
@@ -35,6 +35,8 @@ from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 from ssl_av.resume import last_checkpoint
+from ssl_av.tracking import Tracking
+from ssl_av.tracking.runs import finish_run, wandb_logger
 
 Record = dict[str, Any]
 
@@ -119,7 +121,7 @@ def execute(
         extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
         settings: dict[str, Any] = {
             "max_steps": steps,
-            "logger": loggers(config, out),
+            "logger": loggers(config, out, resume is not None),
             "log_every_n_steps": max(min(10, steps // 4), 1),
             "enable_progress_bar": bool(callbacks),
             "enable_model_summary": False,
@@ -190,6 +192,10 @@ def execute(
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     write_record(record, out)
+    if tracked := wandb_logger(
+        config, out, resumed=True
+    ):  # the one of the training, or an untrained method's first
+        finish_run(tracked, record, out, Tracking.of(config.wandb).checkpoints)
     return record
 
 
@@ -226,23 +232,14 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     }
 
 
-def loggers(config: RunConfig, out: Path) -> list[Logger]:
+def loggers(config: RunConfig, out: Path, resumed: bool) -> list[Logger]:
     """metrics.csv always; W&B when asked, offline without an account."""
     before = out / "metrics.csv"
     if before.is_file():  # a resumed run: the logger would begin the file anew
         before.rename(out / f"metrics.{len(list(out.glob('metrics*.csv')))}.csv")
     found: list[Logger] = [CSVLogger(out, name=None, version="")]
-    if config.wandb != "off":
-        found.append(
-            WandbLogger(
-                project="ssl-av",
-                name=f"{config.method['name']}-seed{config.seed}",
-                group=config.suite or None,
-                save_dir=str(out),
-                offline=config.wandb == "offline",
-                config=config.to_dict(),
-            )
-        )
+    if tracked := wandb_logger(config, out, resumed):
+        found.append(tracked)
     return found
 
 

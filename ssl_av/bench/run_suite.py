@@ -33,6 +33,8 @@ from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
+from ssl_av.tracking import Tracking
+from ssl_av.tracking.suite import log_suite
 
 #: A run's share of its bar that is training; the rest is evaluation.
 TRAINING = 0.8
@@ -78,7 +80,14 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
         f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped){at_once}"
     )
     records = _run(plan, suite, folder, saved, jobs, len(manifest.classes), console)
-    return _finish(out, records, console)
+    code = _finish(out, records, console)
+    tracking = Tracking.of(suite.wandb)
+    if tracking.on:
+        try:
+            log_suite(out, tracking)
+        except Exception as e:  # the report is written: W&B's trouble must not make the suite a failed one
+            console.print(f"W&B has not got the comparison: {' '.join(str(e).split())}", markup=False)
+    return code
 
 
 def _run(

@@ -15,6 +15,7 @@ from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
 from ssl_av.resume import is_whole, last_checkpoint
+from ssl_av.tracking.settings import Tracking
 
 GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
@@ -37,7 +38,7 @@ class Suite:
         references: rows to compare with.
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
-        wandb: ``off``, ``offline``, ``online``.
+        wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
     """
 
@@ -52,7 +53,7 @@ class Suite:
     references: tuple[str, ...] = ("random", "supervised")
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
-    wandb: str = "off"
+    wandb: str | dict[str, Any] = "off"
     jobs: int = 1
 
     def run_config(self, method: str, seed: int) -> RunConfig:
@@ -124,6 +125,7 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
                 raise UserError(f"{where}: {key} is a list, got {known[key]!r}")
             known[key] = tuple(known[key])
     check_seeds("seeds", known.get("seeds", (0,)))
+    known["wandb"] = Tracking.of(known.get("wandb", "off")).value()
     jobs = known.get("jobs", 1)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{where}: jobs is a number of runs at a time, at least 1, got {jobs!r}")
