@@ -24,12 +24,14 @@ from ssl_av.evaluation.callbacks import peak_memory_mb
 from ssl_av.evaluation.engine import Measured, Report, measure
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
+from ssl_av.faults import faults_explained
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 from ssl_av.record import Record, describe, write_json, write_record
 from ssl_av.resume import last_checkpoint
+from ssl_av.saving import write_checkpoint
 from ssl_av.training import Training, train
 
 
@@ -84,6 +86,19 @@ def execute(
     Returns:
         The record that was written.
     """
+    with faults_explained(config, out):
+        return _execute(config, manifest, out, report, callbacks, resume, share)
+
+
+def _execute(
+    config: RunConfig,
+    manifest: Manifest,
+    out: Path,
+    report: Report | None,
+    callbacks: list[pl.Callback] | None,
+    resume: Path | None,
+    share: int,
+) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     data = AVDataModule(usable, config.loading, config.seed)
@@ -108,7 +123,7 @@ def execute(
     else:
         last_checkpoint(out).parent.mkdir(exist_ok=True)
         save_untrained(method, last_checkpoint(out))
-        trained = Training.of(config)
+        trained = Training.of(config, out)
 
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
@@ -122,6 +137,7 @@ def execute(
         "method": method.name,
         "paper": method.paper,
         "seed": config.seed,
+        "config": config.to_dict(),
         "suite": config.suite,
         **({"recipe": config.recipe} if config.recipe else {}),
         "status": "completed",
@@ -154,6 +170,7 @@ def execute(
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),
+        "health": trained.health,
         "curves": {"loss": accounting.losses, **trained.probe.curves},
         "settings": method.settings,
         "learning_rates": method.rates,
@@ -183,7 +200,7 @@ def save_untrained(method: Method, path: Path) -> None:
         "pytorch-lightning_version": pl.__version__,
     }
     method.on_save_checkpoint(checkpoint)
-    torch.save(checkpoint, path)
+    write_checkpoint(checkpoint, path)
 
 
 __all__ = [

@@ -14,11 +14,12 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
-from ssl_av.resume import is_whole, last_checkpoint
+from ssl_av.resume import newest_whole
+from ssl_av.safety import Safety
 
-GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
+GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb", "jobs")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Suite:
         references: rows to compare with.
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
+        safety: how every training is guarded.
         wandb: ``off``, ``offline``, ``online``.
         jobs: runs at a time, each with its share of the cores.
     """
@@ -52,6 +54,7 @@ class Suite:
     references: tuple[str, ...] = ("random", "supervised")
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
+    safety: Safety = Safety()
     wandb: str = "off"
     jobs: int = 1
 
@@ -67,6 +70,7 @@ class Suite:
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
+            safety=self.safety,
         )
 
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
@@ -118,6 +122,7 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
+    known["safety"] = Safety(**check("safety", Safety, known.get("safety") or {}))
     for key in ("references", "seeds"):
         if key in known:
             if not isinstance(known[key], (list, tuple)):
@@ -193,7 +198,7 @@ class SuiteFolder:
     def resumable(self, config: RunConfig) -> bool:
         """Whether an interrupted run of this very configuration left a checkpoint to continue from."""
         folder = self.run_folder(config)
-        if (folder / "record.json").is_file() or not is_whole(last_checkpoint(folder)):
+        if (folder / "record.json").is_file() or newest_whole(folder) is None:
             return False
         try:
             return self._same(load_yaml(folder / "config.yaml"), config)
@@ -204,7 +209,7 @@ class SuiteFolder:
     def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
         new = json.loads(json.dumps(config.to_dict()))
         old = json.loads(json.dumps(old))
-        ignore = ("wandb", "suite")
+        ignore = ("wandb", "suite", "safety")
         return {k: v for k, v in old.items() if k not in ignore} == {
             k: v for k, v in new.items() if k not in ignore
         }
