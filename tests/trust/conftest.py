@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ssl_av.config import Budget, Evaluation, RunConfig
 from ssl_av.data.manifest import Manifest, Row, build_manifest
 from ssl_av.data.media import create_reader
 from ssl_av.data.synthav import render_file
+from ssl_av.run import execute
 from ssl_av.safety import Safety
 
 STEPS = 6
@@ -23,10 +25,10 @@ STEPS = 6
 
 @pytest.fixture(scope="session")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """Twelve training and four validation samples of two classes: three batches of four an epoch."""
+    """Twelve training samples of two classes, three batches of four an epoch; four to validate, two to test."""
     root = tmp_path_factory.mktemp("clips")
     rows = []
-    for split, count in (("train", 12), ("val", 4)):
+    for split, count in (("train", 12), ("val", 4), ("test", 2)):
         for i in range(count):
             path = root / f"{split}{i}.mp4"
             render_file(path, 0, split, i)
@@ -34,8 +36,11 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     return build_manifest(rows, ("a", "b"), root, create_reader())
 
 
-@pytest.fixture
-def config_of() -> Callable[..., RunConfig]:
+Config = Callable[..., RunConfig]
+
+
+@pytest.fixture(scope="session")
+def config_of() -> Config:
     """``config_of("avid", workers=1, keep=3)``: six steps of a small method, saved every second step."""
 
     def make(name: str, workers: int = 0, trainer: Any = None, probes: int = 3, **safety: Any) -> RunConfig:
@@ -47,7 +52,13 @@ def config_of() -> Callable[..., RunConfig]:
         optim = {"name": "adamw", "lr": 1e-3, "warmup": 0.3, "schedule": "cosine"}
         return RunConfig(
             method={"name": name, **SMALL, **own, "optim": optim},
-            data={"name": "clips", "batch_size": 4, "num_workers": workers, "decode_size": 32},
+            data={
+                "name": "clips",
+                "batch_size": 4,
+                "num_workers": workers,
+                "decode_size": 32,
+                "compute_threads": 1,
+            },
             budget=Budget(steps=STEPS),
             evaluation=Evaluation(protocols=(), clips=1, probes=probes),
             trainer={"accelerator": "cpu", **(trainer or {})},
@@ -68,9 +79,19 @@ class Photograph(pl.Callback):
             shutil.copytree(self.folder, self.copies / str(trainer.global_step))
 
 
-@pytest.fixture
-def photograph() -> type[Photograph]:
-    return Photograph
+@pytest.fixture(scope="session")
+def undisturbed(clips: Manifest, config_of: Config, tmp_path_factory) -> Callable[[str], Path]:
+    """``undisturbed("avid")``: the folder ``whole`` of a run, beside its photographs ``3`` and ``5``."""
+
+    @cache
+    def run(name: str) -> Path:
+        copies = tmp_path_factory.mktemp(name)
+        execute(
+            config_of(name), clips, copies / "whole", callbacks=[Photograph(copies / "whole", copies, (3, 5))]
+        )
+        return copies
+
+    return run
 
 
 def same(a: Any, b: Any) -> bool:

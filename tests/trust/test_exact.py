@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,15 +32,15 @@ def losses(folder: Path) -> list[tuple[str, str]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_killed_at_an_epochs_end_and_in_its_midst(
-    name: str, clips: Manifest, config_of, photograph, state_of, alike, tmp_path: Path
+    name: str, clips: Manifest, config_of, undisturbed, state_of, alike
 ) -> None:
-    config, whole = config_of(name), tmp_path / "whole"
-    execute(config, clips, whole, callbacks=[photograph(whole, tmp_path, (3, 5))])
+    copies = undisturbed(name)
+    whole = copies / "whole"
     assert [step for step, _ in losses(whole)] == ["0", "1", "2", "3", "4", "5"]
     for killed, saved in ((3, 3), (5, 4)):  # three steps are an epoch
-        folder = tmp_path / str(killed)
+        folder = copies / str(killed)
         assert peek(last_checkpoint(folder))[0] == saved
-        record = execute(config, clips, folder, resume=last_checkpoint(folder))
+        record = execute(config_of(name), clips, folder, resume=last_checkpoint(folder))
         assert alike(state_of(whole), state_of(folder)) == []
         assert losses(folder) == losses(whole)
         assert record["health"]["resumed_at"] == [saved]
@@ -49,16 +50,18 @@ def test_killed_at_an_epochs_end_and_in_its_midst(
 
 @pytest.mark.slow
 def test_with_any_number_of_workers(
-    clips: Manifest, config_of, photograph, state_of, alike, tmp_path: Path
+    clips: Manifest, config_of, undisturbed, state_of, alike, tmp_path: Path
 ) -> None:
-    whole = tmp_path / "whole"
-    execute(config_of("avid"), clips, whole, callbacks=[photograph(whole, tmp_path, (5,))])
-    for workers in (1, 2):
-        alone = tmp_path / f"workers{workers}"
-        execute(config_of("avid", workers=workers), clips, alone)
-        assert alike(state_of(whole), state_of(alone)) == []
-    execute(config_of("avid", workers=2), clips, tmp_path / "5", resume=last_checkpoint(tmp_path / "5"))
-    assert alike(state_of(whole), state_of(tmp_path / "5")) == []
+    whole = undisturbed("avid") / "whole"
+    execute(config_of("avid", workers=1), clips, tmp_path)
+    assert alike(state_of(whole), state_of(tmp_path)) == []
+    killed = tmp_path / "killed"  # with one, goes on with two
+    shutil.copytree(tmp_path / "checkpoints", killed / "checkpoints")
+    last_checkpoint(killed).unlink()
+    before = newest_whole(killed)
+    assert peek(before)[0] == 4
+    execute(config_of("avid", workers=2), clips, killed, resume=before)
+    assert alike(state_of(whole), state_of(killed)) == []
 
 
 class Signal(pl.Callback):
@@ -76,40 +79,69 @@ class Signal(pl.Callback):
     ("number", "code", "step"), [(signal.SIGTERM, 143, 3), (signal.SIGUSR1, 138, 0), (signal.SIGINT, 130, 2)]
 )
 def test_a_signal_saves_and_ends(
-    number: int, code: int, step: int, clips: Manifest, config_of, state_of, alike, tmp_path: Path
+    number: int,
+    code: int,
+    step: int,
+    clips: Manifest,
+    config_of,
+    undisturbed,
+    state_of,
+    alike,
+    tmp_path: Path,
 ) -> None:
     before = signal.getsignal(number)
-    config, whole, ended = config_of("crisscross"), tmp_path / "whole", tmp_path / "ended"
     with pytest.raises(Interrupted, match=f"is of step {step + 1}, the same command with --resume") as caught:
-        execute(config, clips, ended, callbacks=[Signal(number, step)])
+        execute(config_of("avid"), clips, tmp_path, callbacks=[Signal(number, step)])
     assert caught.value.code == code
     assert signal.getsignal(number) == before
-    assert peek(last_checkpoint(ended))[0] == step + 1
+    last = last_checkpoint(tmp_path)
+    assert peek(last)[0] == step + 1
+    if number == signal.SIGTERM:
+        execute(config_of("avid"), clips, tmp_path, resume=last)
+        whole = undisturbed("avid") / "whole"
+        assert alike(state_of(whole), state_of(tmp_path)) == []
+        assert losses(tmp_path) == losses(whole)
+
+
+@pytest.mark.slow
+def test_gathered_gradients_are_never_cut_in_two(
+    clips: Manifest, config_of, state_of, alike, tmp_path: Path
+) -> None:
+    settings = {"accumulate_grad_batches": 2}  # of three batches: the last of an epoch stands alone
+    config = replace(config_of("supervised", trainer=settings, probes=0), budget=Budget(steps=4))
+    whole, ended = tmp_path / "whole", tmp_path / "ended"
     execute(config, clips, whole)
+    with pytest.raises(Interrupted):
+        execute(config, clips, ended, callbacks=[Gathering(signal.SIGTERM, 3)])
+    assert peek(last_checkpoint(ended))[0] == 3
     execute(config, clips, ended, resume=last_checkpoint(ended))
     assert alike(state_of(whole), state_of(ended)) == []
-    assert losses(ended) == losses(whole)
 
 
-def test_gathered_gradients_are_never_cut_in_two(
-    clips: Manifest, config_of, photograph, state_of, alike, tmp_path: Path
+class Gathering(pl.Callback):
+    """Sends a signal while the first batch of a step is computed."""
+
+    def __init__(self, number: int, batch: int) -> None:
+        self.number, self.left = number, batch
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+        self.left -= 1
+
+
+@pytest.mark.slow
+def test_probes_leave_the_training_as_it_is(
+    clips: Manifest, config_of, undisturbed, state_of, tmp_path: Path
 ) -> None:
-    settings = {"accumulate_grad_batches": 2}
-    config = replace(config_of("crisscross", trainer=settings), budget=Budget(steps=4))
-    whole, ended = tmp_path / "whole", tmp_path / "ended"
-    execute(config, clips, whole, callbacks=[photograph(whole, tmp_path, (3,))])
-    with pytest.raises(Interrupted):
-        execute(config, clips, ended, callbacks=[Signal(signal.SIGTERM, 2)])
-    for folder in (tmp_path / "3", ended):
-        execute(config, clips, folder, resume=last_checkpoint(folder))
-        assert alike(state_of(whole), state_of(folder)) == []
-
-
-def test_probes_leave_the_training_as_it_is(clips: Manifest, config_of, state_of, tmp_path: Path) -> None:
-    execute(config_of("brave", probes=0), clips, tmp_path / "never")
-    execute(config_of("brave", probes=6), clips, tmp_path / "often")
-    never, often = state_of(tmp_path / "never"), state_of(tmp_path / "often")
+    execute(config_of("brave", probes=0), clips, tmp_path)
+    never, often = state_of(tmp_path), state_of(undisturbed("brave") / "whole")
+    assert often["callbacks"]["OnlineProbe"]["curves"]
     assert all(torch.equal(x, often["state_dict"][k]) for k, x in never["state_dict"].items())
+    assert torch.equal(
+        never["callbacks"]["Checkpoints"]["random"][0]["torch"],
+        often["callbacks"]["Checkpoints"]["random"][0]["torch"],
+    )
 
 
 def test_the_last_ones_and_the_best_are_kept(clips: Manifest, config_of, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def test_rows_after_the_checkpoint_and_half_a_row_are_dropped(tail: str, tmp_pat
     path.write_text("step,loss\n0,1.0\n1,0.9\n2,0.8\n3,0.7\n" + tail)
     logger = loggers(RUN, tmp_path, 3, None)[0]
     assert read_rows(path) == (
-        ["step", "loss"],
+        ["loss", "step"],
         [{"step": str(i), "loss": f"{1 - i / 10}"} for i in range(3)],
     )
     logger.log_metrics({"loss": 0.75}, 3)
