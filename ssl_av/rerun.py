@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +51,9 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     for found in differences({k: old.get(k) for k in ENVIRONMENT}, {k: now[k] for k in ENVIRONMENT}):
         console.print(f"differs: {found}", markup=False)
     manifest = data_of(file, old, config, new_data)
-    share = old.get("cost", {}).get("runs_at_once", 1)  # threads decide in which order numbers are added up
-    record = execute(config, manifest, folder, share=share)
+    threads = old.get("cost", {}).get("threads", 0)  # they decide in which order numbers are added up
+    config = replace(config, data={**config.data, "threads": config.loading.threads or threads})
+    record = execute(config, manifest, folder)
     console.print(f"run: {folder}", markup=False)
     return _compare(old, record, console)
 

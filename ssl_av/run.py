@@ -110,7 +110,7 @@ def _execute(
         if report:
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
-    torch.set_num_threads(max(config.loading.compute_threads // share, 1))
+    torch.set_num_threads(config.loading.compute_threads(share))
     keep_freed_memory()
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
     ClipDataset(
@@ -161,6 +161,7 @@ def _execute(
             "data_wait_share": clock.wait / seconds if seconds else None,
             "peak_memory_mb": peak_memory_mb(),
             "runs_at_once": share,
+            "threads": torch.get_num_threads(),
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},

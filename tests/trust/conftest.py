@@ -57,7 +57,7 @@ def config_of() -> Config:
                 "batch_size": 4,
                 "num_workers": workers,
                 "decode_size": 32,
-                "compute_threads": 1,
+                "threads": 1,
             },
             budget=Budget(steps=STEPS),
             evaluation=Evaluation(protocols=(), clips=1, probes=probes),
