@@ -8,20 +8,22 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from ssl_av import __version__, commands
-from ssl_av.errors import UserError, unknown
+from ssl_av import __version__, commands, rerun
+from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
 from ssl_av.tracking import commands as tracking
 
-FIT_GROUPS = ("method", "data", "trainer", "evaluation")
-BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
+FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety")
 EVAL_GROUPS = ("data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
   --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed
   --evaluation.*  protocols, clips, probes
+  --safety.*      checkpoints, and a training that fails: --safety.checkpoint_every steps=500 --safety.keep 2
+                  --safety.on_nonfinite skip --safety.on_collapse stop
 """
 FIT_SETTINGS = f"""
 settings, written --group.name VALUE:
@@ -74,7 +76,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--init-parts", metavar="NAME", choices=("all", "networks", "backbones"),
         help="of them: all (default), networks (not the memory) or backbones",
     )  # fmt: skip
-    fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
+    fit.add_argument(
+        "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
+        help="continue from the folder's last checkpoint; auto: or begin, if there is none",
+    )  # fmt: skip
     fit.add_argument(
         "--shrink", action="store_true", help="the recipe at toy size: two steps on synthav, in seconds"
     )
@@ -145,6 +150,15 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     what = "make a W&B workspace of a suite's comparison"
     board = sub.add_parser("dashboard", help=what, description=f"{what.capitalize()}.")
     tracking.add_dashboard(board)
+    what = "run a record's run again"
+    again = sub.add_parser(
+        "rerun",
+        help=what,
+        description=f"{what.capitalize()}, and say what differs from then: versions, results.",
+    )
+    again.add_argument("record", metavar="RECORD", help="a record.json, or a run's folder")
+    again.add_argument("--out", metavar="DIR", help="the new run's folder (default: the old one's, -rerun)")
+    again.add_argument("--new-data", action="store_true", help="also if the data are others than then")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
     kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
@@ -152,7 +166,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {
         "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report,
-        "dashboard": board, "list": lst,
+        "rerun": again, "dashboard": board, "list": lst,
     }  # fmt: skip
 
 
@@ -162,6 +176,7 @@ PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": interop.run_export,
     "report": lambda args: commands.report(args.folder),
     "dashboard": tracking.run_dashboard,
+    "rerun": lambda args: rerun.rerun(args.record, args.out, args.new_data),
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 
@@ -206,6 +221,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except UserError as e:
         print(f"ssl-av: {e}", file=sys.stderr)
         code = 2
+    except Interrupted as e:
+        print(f"ssl-av: {e.said}", file=sys.stderr)
+        code = 128 + e.number
     except KeyboardInterrupt:
         print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
         code = 130

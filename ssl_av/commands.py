@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.resume import checkpoints
 from ssl_av.tracking.commands import options as tracking_options
 
 if TYPE_CHECKING:
@@ -120,11 +121,11 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     return _train(config, out, args.resume)
 
 
-def _train(config: RunConfig, out: Path, resume: bool) -> int:
+def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    start = _start(out, config) if resume else None
+    start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
     check_folder("--out", out)

@@ -14,12 +14,13 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
-from ssl_av.resume import is_whole, last_checkpoint
+from ssl_av.resume import newest_whole
+from ssl_av.safety import Safety
 from ssl_av.tracking.settings import Tracking
 
-GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
+GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb", "jobs")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Suite:
         references: rows to compare with.
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
+        safety: how every training is guarded.
         wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
     """
@@ -53,6 +55,7 @@ class Suite:
     references: tuple[str, ...] = ("random", "supervised")
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
+    safety: Safety = Safety()
     wandb: str | dict[str, Any] = "off"
     jobs: int = 1
 
@@ -68,6 +71,7 @@ class Suite:
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
+            safety=self.safety,
         )
 
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
@@ -119,6 +123,7 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
+    known["safety"] = Safety(**check("safety", Safety, known.get("safety") or {}))
     for key in ("references", "seeds"):
         if key in known:
             if not isinstance(known[key], (list, tuple)):
@@ -195,7 +200,7 @@ class SuiteFolder:
     def resumable(self, config: RunConfig) -> bool:
         """Whether an interrupted run of this very configuration left a checkpoint to continue from."""
         folder = self.run_folder(config)
-        if (folder / "record.json").is_file() or not is_whole(last_checkpoint(folder)):
+        if (folder / "record.json").is_file() or newest_whole(folder) is None:
             return False
         try:
             return self._same(load_yaml(folder / "config.yaml"), config)
@@ -206,7 +211,7 @@ class SuiteFolder:
     def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
         new = json.loads(json.dumps(config.to_dict()))
         old = json.loads(json.dumps(old))
-        ignore = ("wandb", "suite")
+        ignore = ("wandb", "suite", "safety")
         return {k: v for k, v in old.items() if k not in ignore} == {
             k: v for k, v in new.items() if k not in ignore
         }

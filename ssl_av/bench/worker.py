@@ -120,7 +120,7 @@ def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, share: 
     sys.stdout = sys.stderr = log
     from ssl_av.data.manifest import Manifest
     from ssl_av.errors import UserError
-    from ssl_av.resume import last_checkpoint
+    from ssl_av.resume import newest_whole
     from ssl_av.run import execute, write_record
 
     run = RunConfig.from_dict(config)
@@ -133,7 +133,7 @@ def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, share: 
             messages.put((what, done, total, numbers))
 
     try:
-        begin = last_checkpoint(folder) if resume else None
+        begin = newest_whole(folder) if resume else None
         execute(run, Manifest.load(Path(manifest)), folder, report, resume=begin, share=share)
     except UserError as e:
         write_record(failure(run, str(e), started), folder)

@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 ID_FILE = "wandb-id.json"
 
 
-def run_id(folder: Path, again: bool = True) -> str:
+def run_id(folder: Path) -> str:
     """The id of a folder's W&B run; made when it is first asked for.
 
     Args:
         folder: of a run or of a suite.
-        again: whether an id that is there is taken; else there is a new run.
     """
-    file = folder / ID_FILE
     try:
-        if again:
-            return str(json.loads(file.read_text(encoding="utf-8"))["id"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not there, or cut off: a new run is what remains
-    made = uuid.uuid4().hex[:12]
+        return str(json.loads((folder / ID_FILE).read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: a new run is what remains
+        return keep_id(folder, uuid.uuid4().hex[:12])
+
+
+def keep_id(folder: Path, run: str) -> str:
+    """Notes a W&B run's id in its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({"id": made}), encoding="utf-8")
-    return made
+    (folder / ID_FILE).write_text(json.dumps({"id": run}), encoding="utf-8")
+    return run
 
 
-def wandb_logger(config: RunConfig, folder: Path, resumed: bool) -> WandbLogger | None:
+def wandb_logger(config: RunConfig, folder: Path, run: str | None) -> WandbLogger | None:
     """The W&B logger of a run, or None where nothing is logged there.
 
     Args:
         config: of the run, which becomes the config of the W&B run.
         folder: of the run.
-        resumed: whether an interrupted run goes on, and so its W&B run.
+        run: id of the W&B run that goes on, as the checkpoint of an interrupted run has it; None: a new one.
     """
     tracking = Tracking.of(config.wandb)
     if not tracking.on:
@@ -62,7 +62,7 @@ def wandb_logger(config: RunConfig, folder: Path, resumed: bool) -> WandbLogger 
         job_type="run",
         tags=[*tracking.tags, config.method["name"], config.data["name"]],
         save_dir=str(folder),
-        id=run_id(folder, again=resumed),
+        id=keep_id(folder, run or uuid.uuid4().hex[:12]),
         resume="allow",
         config=config.to_dict(),
     )
