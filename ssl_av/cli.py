@@ -14,7 +14,8 @@ from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation")
-BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "launcher")
+LAUNCHERS = ("local", "submitit", "submitit-local")
 EVAL_GROUPS = ("data", "evaluation")
 
 DATA_AND_TRAINER = """\
@@ -31,6 +32,7 @@ settings, written --group.name VALUE:
   --inputs.*      what every backbone sees: --inputs.frames 16 --inputs.size 112
   --networks.*    every method's backbones: --networks.video r2plus1d_18
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
+  --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
 
 
@@ -102,6 +104,14 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
+    bench.add_argument("--only", metavar="A,B:1,…", help="of these runs, do METHOD, or METHOD:SEED, now")
+    bench.add_argument(
+        "--dry-run", action="store_true", help="print what would run, and for how long; needs no data"
+    )
+    bench.add_argument(
+        "--launcher", metavar="NAME", choices=LAUNCHERS, default="local",
+        help="local (default), submitit (SLURM, a job a run) or submitit-local (the same jobs on this machine)",
+    )  # fmt: skip
     bench.add_argument(
         "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
     )
@@ -140,10 +150,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
     interop.add_export_arguments(exp)
 
-    report = sub.add_parser(
-        "report", help="write a suite's report again", description="Write a suite's report again."
-    )
-    report.add_argument("folder", metavar="DIR", help="a suite's folder")
+    what = "write a suite's report again, or one of several suites"
+    report = sub.add_parser("report", help=what, description=f"{what.capitalize()}.")
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a suite's folder")
+    report.add_argument("--out", metavar="DIR", help="where the report of several goes (needed for them)")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
     kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
@@ -158,7 +168,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
     "export": interop.run_export,
-    "report": lambda args: commands.report(args.folder),
+    "report": lambda args: commands.write_report(args.folders, args.out),
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 
