@@ -65,7 +65,7 @@ def _broken(text: str) -> str:
 
 
 def _body(table: Table) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for kind in ("method", "reference", "chance"):
         rows = table.of_kind(kind)
         if rows and lines:

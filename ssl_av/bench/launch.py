@@ -52,12 +52,17 @@ def locally(
         places.put(gpu)
 
     def one(task: Task) -> Record:
+        if stop.is_set():
+            raise InterruptedError(task.label)
         gpu = places.get()
         try:
             board.begin(task.label)
             return run_in_process(
                 task.config, manifest, task.folder, lambda m: board.show(task.label, m), jobs, stop, gpu
             )
+        except BaseException:
+            stop.set()  # before this thread takes up what waits
+            raise
         finally:
             places.put(gpu)
 

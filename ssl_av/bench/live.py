@@ -149,7 +149,9 @@ class Board:
         table.add_column("left", justify="right", no_wrap=True)
         for row in self._shown():
             bar = [ProgressBar(max(row.total, 1), row.done, width=16)] if wide and row.total else [""] * wide
-            state = row.what if row.state in ("running", "evaluating") and row.what != "training" else row.state
+            state = (
+                row.what if row.state in ("running", "evaluating") and row.what != "training" else row.state
+            )
             table.add_row(
                 Text(row.label, style="dim" if row.state in ("waiting", "done before") else ""),
                 Text(state[:24], style=STYLES.get(row.state, "")),

@@ -69,10 +69,12 @@ def merge_suites(folders: Sequence[Path], out: Path) -> None:
     suites = [read_suite(folder) for folder in folders]
     out.mkdir(parents=True, exist_ok=True)
     (out / FILE).unlink(missing_ok=True)
-    for record in records:
-        append_record(out, record)
+    for one in records:
+        append_record(out, one)
     about = {
-        "name": " + ".join(dict.fromkeys(str(s.get("name") or f.name) for s, f in zip(suites, folders, strict=True))),
+        "name": " + ".join(
+            dict.fromkeys(str(s.get("name") or f.name) for s, f in zip(suites, folders, strict=True))
+        ),
         "question": _same(suites, "question") or "",
         "methods": list(dict.fromkeys(m for s in suites for m in s.get("methods") or ())),
         "budget": _same(suites, "budget"),

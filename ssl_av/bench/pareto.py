@@ -66,8 +66,14 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
             mark(axes, cost.mean, top.mean, f"{group.label}: {value} %, {cost.mean:,.4g} {said}")
         untrained = next((_top1(g, side) for g in groups if g.method == "random"), Number())
         if untrained:
-            line = {"color": colour["random"], "linestyle": "--", "linewidth": 1.4}
-            axes.axhline(untrained.mean, label="Untrained", zorder=1, **line)
+            axes.axhline(
+                untrained.mean,
+                label="Untrained",
+                color=colour["random"],
+                linestyle="--",
+                linewidth=1.4,
+                zorder=1,
+            )
         _scales(axes, [cost.mean for _, cost, _ in shown], said, style)
     entries = {
         text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)

@@ -1,6 +1,4 @@
-"""The report of a suite: report.html (one file that asks nothing of any other place), report.md, report.tex, results.csv
-and plots/*.png.
-"""
+"""The report of a suite: report.html (one file, no request to anywhere), .md, .tex, results.csv and plots/*.png."""
 
 from __future__ import annotations
 

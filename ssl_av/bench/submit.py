@@ -52,9 +52,7 @@ class Watched:
     seen: Any = None
 
 
-def submitted(
-    launcher: str, settings: Mapping[str, Any], out: Path, at_once: int
-) -> Launch:
+def submitted(launcher: str, settings: Mapping[str, Any], out: Path, at_once: int) -> Launch:
     """What does the runs of a suite as jobs.
 
     Args:
@@ -214,7 +212,9 @@ def _record(watched: Watched) -> Record:
             raise ValueError
         record: Record = json.loads(text)
     except ValueError:
-        error = f"job {job.job_id} ended ({job.state}) without a record; see {task.folder / 'log.txt'} and jobs/"
+        error = (
+            f"job {job.job_id} ended ({job.state}) without a record; see {task.folder / 'log.txt'} and jobs/"
+        )
         record = failure(task.config, error, now())
     return record
 

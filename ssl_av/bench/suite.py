@@ -149,7 +149,10 @@ class SuiteFolder:
         old = before(root, suite, manifest_hash)
         root.mkdir(parents=True, exist_ok=True)
         # Methods and seeds may come one after the other: it takes all these commands to have the whole again.
-        commands = {**old.get("commands", {}), f"{','.join(methods)} {','.join(map(str, suite.seeds))}": command}
+        commands = {
+            **old.get("commands", {}),
+            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": command,
+        }
         description = {
             "name": suite.name, "question": suite.question,
             "methods": list(dict.fromkeys([*old.get("methods", []), *methods])), "seeds": list(suite.seeds),

@@ -199,7 +199,11 @@ def cell(number: Number | str, form: str) -> Cell:
     if not number:
         return Cell(MISSING, note=number.why)
     return Cell(
-        formatted(number.mean, form), _spread(number, form), number.mean, number.why, exact=_exact(number, form)
+        formatted(number.mean, form),
+        _spread(number, form),
+        number.mean,
+        number.why,
+        exact=_exact(number, form),
     )
 
 

@@ -98,7 +98,9 @@ def _cause(code: int | None, out: Path) -> str:
     return f"the process ended with {cause}; see {out / 'log.txt'}"
 
 
-def _work(config: dict[str, Any], manifest: str, out: str, share: int, gpu: str | None, messages: Any) -> None:
+def _work(
+    config: dict[str, Any], manifest: str, out: str, share: int, gpu: str | None, messages: Any
+) -> None:
     """The body of the process."""
     _end_with_parent()
     if gpu is not None:  # CUDA is not begun yet

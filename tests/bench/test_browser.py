@@ -35,7 +35,12 @@ def report(record: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempP
         one["data"]["skipped"] = [{"path": f"{EVIL}.mp4", "reason": EVIL}]
     records.append({"method": EVIL, "seed": 0, "status": "failed", "error": EVIL})
     (folder / "records.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
-    suite = {"name": EVIL, "question": f"Which {EVIL}?", "methods": list(METHODS), "command": f"ssl-av {EVIL}"}
+    suite = {
+        "name": EVIL,
+        "question": f"Which {EVIL}?",
+        "methods": list(METHODS),
+        "command": f"ssl-av {EVIL}",
+    }
     (folder / "suite.json").write_text(json.dumps(suite))
     return write_report(folder)
 
@@ -58,7 +63,9 @@ def opened(browser: Any, report: Path) -> Iterator[Callable[..., Any]]:
         context = browser.new_context(viewport=viewport, color_scheme=colour_scheme, **more)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         here = report.as_uri()
         page.on(
@@ -104,7 +111,9 @@ def test_every_picture_loads_and_nothing_is_wider_than_the_screen(
             return sources.indexOf(p.querySelector("img").currentSrc);
         })"""
     )
-    assert set(picked) == {{(True, True): 0, (False, True): 1, (True, False): 2, (False, False): -1}[narrow, dark]}
+    assert set(picked) == {
+        {(True, True): 0, (False, True): 1, (True, False): 2, (False, False): -1}[narrow, dark]
+    }
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(", "))) < 200) == dark
@@ -150,7 +159,7 @@ def test_values_appear_where_a_reader_points_and_stay_on_the_screen(opened: Call
 
 def test_names_are_shown_and_not_run(opened: Callable[..., Any]) -> None:
     page = opened(DESKTOP)
-    assert "run" != page.title()
+    assert page.title() != "run"
     assert page.title().startswith(EVIL)
     said = page.locator("body").text_content()
     assert said.count(EVIL) >= 5
@@ -166,7 +175,9 @@ def test_without_a_mouse(opened: Callable[..., Any]) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
     assert len(reached) >= wanted
-    links = page.evaluate("[...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.hash))")
+    links = page.evaluate(
+        "[...document.querySelectorAll('nav a')].map(a => !!document.querySelector(a.hash))"
+    )
     assert len(links) >= 8
     assert all(links)
 

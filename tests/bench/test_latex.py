@@ -41,7 +41,9 @@ def test_the_table_is_whole(suite_records: list[dict[str, Any]]) -> None:
 
 
 def test_seeds_give_a_spread(record: Make) -> None:
-    records = [record("avid", s, results={"linear-svm": {"audio": {"top1": v}}}) for s, v in enumerate((0.5, 0.6))]
+    records = [
+        record("avid", s, results={"linear-svm": {"audio": {"top1": v}}}) for s, v in enumerate((0.5, 0.6))
+    ]
     assert r"55.0\,{\scriptsize$\pm$\,7.1}" in to_latex(digest(records), "")
 
 
@@ -59,7 +61,9 @@ def test_csv_has_every_number_of_every_run(record: Make) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv([one, failed]))))
     assert tuple(rows[0]) == COLUMNS
     values = {(r["kind"], r["of"], r["measure"]): r["value"] for r in rows if r["method"] == "avid"}
-    assert float(values["results", "linear-svm.audio", "top1"]) == one["results"]["linear-svm"]["audio"]["top1"]
+    assert (
+        float(values["results", "linear-svm.audio", "top1"]) == one["results"]["linear-svm"]["audio"]["top1"]
+    )
     assert values["results", "linear-svm.audio", "per_class.1"] == "1.0"
     assert values["budget", "spent", "steps"] == "188"
     assert values["cost", "", "eval_seconds"] == "14.3"

@@ -35,7 +35,10 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> No
     process = other(folder)
     try:
         assert is_held(folder)
-        with pytest.raises(HeldError, match=rf"process {process.pid} on \S+, since .*is working in it"), locked(folder):
+        with (
+            pytest.raises(HeldError, match=rf"process {process.pid} on \S+, since .*is working in it"),
+            locked(folder),
+        ):
             pass
     finally:
         process.kill()

@@ -33,7 +33,8 @@ def suite(tmp_path: Path) -> Callable[..., Path]:
 
 
 def measured(record: Make, method: str, digest: str = "aa", **changes: Any) -> dict[str, Any]:
-    return record(method, protocols={"linear-svm": {"version": 1, "hash": digest}}, **changes)
+    about = {"linear-svm": {"version": 1, "hash": digest}}
+    return record(method, **({"protocols": about, "curves": {}, "cost": {}} | changes))  # with little to draw
 
 
 def test_two_suites_stand_in_one_table(suite, record: Make, tmp_path: Path, capsys) -> None:
@@ -49,7 +50,7 @@ def test_two_suites_stand_in_one_table(suite, record: Make, tmp_path: Path, caps
     markdown = (out / "report.md").read_text()
     for said in ("# Why?", "make one\nmake two", "AVID", "BraVe", f"Runs of 2 suites: {one}, {two}"):
         assert said in markdown, said
-    report([two, one], out)  # again, in another order
+    merge_suites([two, one], out)  # again, in another order
     assert load_records(out)[0]["method"] == "avid"
 
 
@@ -61,7 +62,9 @@ def test_other_protocols_are_refused_and_nothing_is_written(suite, record: Make,
     assert not (tmp_path / "both").exists()
 
 
-def test_one_run_with_two_results_is_refused_but_a_reference_is_said(suite, record: Make, tmp_path: Path) -> None:
+def test_one_run_with_two_results_is_refused_but_a_reference_is_said(
+    suite, record: Make, tmp_path: Path
+) -> None:
     other = {"linear-svm": {"video": {"top1": 0.5}}}
     one = suite("one", [measured(record, "brave"), measured(record, "random")])
     two = suite("two", [measured(record, "avid"), measured(record, "random", results=other)])
@@ -75,7 +78,9 @@ def test_one_run_with_two_results_is_refused_but_a_reference_is_said(suite, reco
 
 
 def test_a_run_that_failed_gives_way_to_one_that_did_not(suite, record: Make, tmp_path: Path) -> None:
-    one = suite("one", [measured(record, "avid"), {"method": "brave", "seed": 0, "status": "failed", "error": "x"}])
+    one = suite(
+        "one", [measured(record, "avid"), {"method": "brave", "seed": 0, "status": "failed", "error": "x"}]
+    )
     two = suite("two", [measured(record, "brave")])
     merge_suites([one, two], tmp_path / "both")
     assert [r["status"] for r in load_records(tmp_path / "both")] == ["completed", "completed"]

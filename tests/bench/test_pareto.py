@@ -45,7 +45,14 @@ def test_points_front_and_untrained(suite_records: list[dict[str, Any]]) -> None
         pytest.approx([82.2, 89.2]), pytest.approx([0.606, 0.612]),
     ]  # fmt: skip
     assert list(lines["Untrained"].get_ydata()) == [pytest.approx(0.294)] * 2
-    assert [c.get_label() for c in audio.containers] == ["BraVe", "STiCA", "CrissCross", "AVID", "CMA", "Supervised"]
+    assert [c.get_label() for c in audio.containers] == [
+        "BraVe",
+        "STiCA",
+        "CrissCross",
+        "AVID",
+        "CMA",
+        "Supervised",
+    ]
 
 
 def test_flops_are_the_cost_where_every_run_has_them(suite_records: list[dict[str, Any]]) -> None:
@@ -67,7 +74,9 @@ def test_one_method_has_no_front(record: Make) -> None:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_spots_lie_on_their_bars_and_on_the_picture(suite_records: list[dict[str, Any]], narrow: bool) -> None:
+def test_spots_lie_on_their_bars_and_on_the_picture(
+    suite_records: list[dict[str, Any]], narrow: bool
+) -> None:
     style = Style(narrow=narrow)
     figure = accuracy_plot(group_runs(suite_records), style)
     assert figure is not None
