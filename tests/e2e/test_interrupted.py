@@ -17,11 +17,14 @@ import pytest
 import yaml
 
 from ssl_av.bench.records import load_records
+from ssl_av.cli import run as run_command
+from ssl_av.errors import UserError
 
 SUITE = {
     "name": "killed",
     "data": {"name": "synthav", "train": 16, "val": 8, "test": 8, "batch_size": 8, "decode_size": 48},
     "budget": {"steps": 60},
+    "jobs": 1,
     "inputs": {"frames": 8, "fps": 8, "size": 32, "audio_seconds": 1.0, "front_end": "small"},
     "networks": {
         "video": "r2plus1d_10", "video_args": {"width": 4}, "audio": "resnet9_audio", "audio_args": {"width": 4},
@@ -32,26 +35,46 @@ SUITE = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Callable[[Path], list[str]]:
-    """The command of a suite of seconds."""
-    file = tmp_path / "killed.yaml"
-    file.write_text(yaml.safe_dump(SUITE))
-    return lambda out: ["bench", "--suite", str(file), "--methods", "avid", "--out", str(out)]
+@pytest.fixture(scope="module")
+def begin(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Begins the suite in a folder and does not wait for it."""
+    home = tmp_path_factory.mktemp("suites")
+    (home / "killed.yaml").write_text(yaml.safe_dump(SUITE))
 
-
-@pytest.fixture
-def begin(tmp_path: Path, cache: Path) -> Callable[[list[str]], subprocess.Popen[str]]:
-    """Begins a command and does not wait for it."""
-
-    def start(words: list[str]) -> subprocess.Popen[str]:
+    def start(out: Path, *more: str) -> subprocess.Popen[str]:
+        command = ["bench", "--suite", "killed.yaml", "--methods", "avid", "--out", str(out), *more]
         return subprocess.Popen(
-            [sys.executable, "-m", "ssl_av", *words], cwd=tmp_path, text=True,
+            [sys.executable, "-m", "ssl_av", *command], cwd=home, text=True,
             env={**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200"},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     return start
+
+
+@pytest.fixture(scope="module")
+def bench(begin: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str]]:
+    """Runs the suite in a folder: its exit code and what it said."""
+
+    def run(out: Path, *more: str) -> tuple[int, str]:
+        process = begin(out, *more)
+        said, _ = process.communicate(timeout=300)
+        return process.returncode, said
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(bench: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The suite that nothing happened to, in two parts."""
+    out = tmp_path_factory.mktemp("whole") / "suite"
+    code, said = bench(out, "--only", "random")
+    assert code == 0, said
+    assert {r["method"] for r in load_records(out)} == {"random"}
+    assert "--only" not in json.loads((out / "suite.json").read_text())["command"]
+    code, said = bench(out)
+    assert code == 0, said
+    return out
 
 
 def until(true: Callable[[], Any], seconds: float = 120) -> None:
@@ -69,84 +92,78 @@ def told(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_killed_and_given_again(ssl_av, command, begin, tmp_path: Path) -> None:
-    whole = tmp_path / "whole"
-    assert ssl_av(*command(whole)).returncode == 0
-    for victim in ("suite", "run"):
-        out = tmp_path / victim
-        process = begin(command(out))
-        home = out / "avid-seed0"
-        until((home / "checkpoints" / "last.ckpt").exists)
-        run = json.loads((home / ".lock.json").read_text())["pid"]
+@pytest.mark.parametrize("victim", ["suite", "run"])
+def test_killed_and_given_again(victim: str, begin, bench, whole: Path, tmp_path: Path) -> None:
+    process = begin(tmp_path)
+    home = tmp_path / "avid-seed0"
+    until((home / "checkpoints" / "last.ckpt").exists)
+    run = json.loads((home / ".lock.json").read_text())["pid"]
+    if victim == "suite":
+        os.kill(run, signal.SIGSTOP)  # while it works, nobody else does
+        code, said = bench(tmp_path)
+        assert code == 2, said
+        assert f"process {process.pid} on " in said
+        process.kill()
+        os.kill(run, signal.SIGCONT)
+        process.communicate()
+        until(lambda: not psutil.pid_exists(run), 30)  # nothing is left working
+    else:
+        os.kill(run, signal.SIGKILL)
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 1
+        assert "signal SIGKILL" in said
+    assert not (home / "record.json").exists()
 
-        # while it works, nobody else does
-        other = ssl_av(*command(out))
-        assert other.returncode == 2
-        assert f"process {process.pid} on " in other.stderr
-        assert "is working in it" in other.stderr
-
-        os.kill(process.pid if victim == "suite" else run, signal.SIGKILL)
-        said, _ = process.communicate(timeout=120)
-        if victim == "suite":
-            until(lambda pid=run: not psutil.pid_exists(pid), 30)  # nothing is left working
-        else:
-            assert process.returncode == 1
-            assert "signal SIGKILL" in said
-        assert not (home / "record.json").exists()
-
-        again = ssl_av(*command(out))
-        assert again.returncode == 0, again.stderr + again.stdout
-        assert "random: done before" in again.stdout
-        assert told(out) == told(whole)
-        # It went on from a checkpoint: the log of the steps is in two parts.
-        assert len(list(home.glob("metrics*.csv"))) == 2
+    code, said = bench(tmp_path)
+    assert code == 0, said
+    assert "random: done before" in said
+    assert told(tmp_path) == told(whole)
+    # It went on from a checkpoint: the log of the steps is in two parts.
+    assert len(list(home.glob("metrics*.csv"))) == 2
 
 
 @pytest.mark.slow
-def test_dry_run_and_only(ssl_av, command, tmp_path: Path) -> None:
+def test_dry_run(bench, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "suite"
-    dry = ssl_av(*command(out), "--dry-run")
-    assert dry.returncode == 0, dry.stderr
+    code, said = bench(out, "--dry-run")
+    assert code == 0, said
     assert not out.exists()
-    avid = next(line for line in dry.stdout.splitlines() if line.startswith("avid"))
-    assert avid.split()[1:5] == ["to", "run", "60", "480"]
-    assert "a measured step" in avid
-    assert "2 of 2 runs to do" in dry.stdout
+    avid = next(line.split() for line in said.splitlines() if line.strip().startswith("avid"))
+    assert avid[1:5] == ["to", "run", "60", "480"]
+    assert avid[-3:] == ["a", "measured", "step"]
+    assert "2 of 2 runs to do" in said
 
-    part = ssl_av(*command(out), "--only", "random")
-    assert part.returncode == 0, part.stderr
-    assert {r["method"] for r in load_records(out)} == {"random"}
-    assert "--only" not in json.loads((out / "suite.json").read_text())["command"]
-
-    assert ssl_av(*command(out)).returncode == 0
-    dry = ssl_av(*command(out), "--dry-run")
-    assert [line.split()[1:3] for line in dry.stdout.splitlines() if line.startswith(("avid", "random"))] == [
-        ["done", "before"], ["done", "before"],
-    ]  # fmt: skip
-    more = ssl_av(*command(out), "--seeds", "0,1", "--dry-run")
-    rows = [line.split() for line in more.stdout.splitlines() if line.startswith("avid seed")]
+    before = {p: p.stat().st_mtime_ns for p in whole.rglob("*")}
+    code, said = bench(whole, "--seeds", "0,1", "--dry-run")
+    assert code == 0, said
+    rows = [line.split() for line in said.splitlines() if line.strip().startswith("avid seed")]
     assert rows[0][3:5] == ["done", "before"]
     assert rows[1][3:5] == ["to", "run"]
     assert rows[1][-2:] == ["earlier", "run"]
-
-    wrong = ssl_av(*command(out), "--only", "avit")
-    assert wrong.returncode == 2
-    assert "did you mean avid" in wrong.stderr
+    assert before == {p: p.stat().st_mtime_ns for p in whole.rglob("*")}
 
 
 @pytest.mark.slow
-def test_jobs_of_the_local_executor(ssl_av, command, tmp_path: Path) -> None:
-    here, jobs = tmp_path / "here", tmp_path / "jobs"
-    assert ssl_av(*command(here)).returncode == 0
-    done = ssl_av(*command(jobs), "--launcher", "submitit-local")
-    assert done.returncode == 0, done.stderr + done.stdout
-    assert told(jobs) == told(here)
-    assert (jobs / "report.html").is_file()
-    again = ssl_av(*command(jobs), "--launcher", "submitit-local")
-    assert again.stdout.count("done before") == 2
-    wrong = ssl_av(*command(jobs), "--launcher", "submitit-local", "--launcher.partitoin", "gpu")
-    assert wrong.returncode == 2
-    assert "did you mean --launcher.partition" in wrong.stderr
-    wrong = ssl_av(*command(jobs), "--launcher.partition", "gpu")
-    assert wrong.returncode == 2
-    assert "add --launcher submitit" in wrong.stderr
+def test_jobs_of_the_local_executor(bench, whole: Path, tmp_path: Path) -> None:
+    code, said = bench(tmp_path, "--launcher", "submitit-local")
+    assert code == 0, said
+    assert told(tmp_path) == told(whole)
+    assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "avit"], "did you mean avid"),
+        (["--launcher.partition", "gpu"], "add --launcher submitit"),
+        (["--launcher", "slurm"], "unknown name 'slurm'"),
+        (
+            ["--launcher", "submitit-local", "--launcher.partitoin", "gpu"],
+            "did you mean --launcher.partition",
+        ),
+    ],
+)
+def test_wrong_words(words: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        run_command(["bench", "--methods", "avid", "--out", str(tmp_path / "suite"), *words])
+    assert not (tmp_path / "suite").exists()
