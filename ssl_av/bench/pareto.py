@@ -56,7 +56,8 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     for axes, side in zip(panels, sides, strict=True):
         titled(axes, f"{side.capitalize()} – linear SVM top-1 (%)", style)
         shown = [(g, g.number(*path), top) for g in trained if (top := _top1(g, side))]
-        _front_line(axes, [(cost.mean, top.mean) for g, cost, top in shown if not g.reference], style)
+        end = max(cost.mean for _, cost, _ in shown)
+        _front_line(axes, [(cost.mean, top.mean) for g, cost, top in shown if not g.reference], end, style)
         for group, cost, top in shown:
             axes.errorbar(
                 cost.mean, top.mean, yerr=top.std, color=colour[group.method], marker=marker[group.method],
@@ -85,10 +86,11 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     return figure
 
 
-def _front_line(axes: Axes, points: Sequence[tuple[float, float]], style: Style) -> None:
-    """The most accuracy that a cost buys: flat until the next method of the front."""
+def _front_line(axes: Axes, points: Sequence[tuple[float, float]], end: float, style: Style) -> None:
+    """The most accuracy that a cost buys: flat until the next method of the front, at last until ``end``."""
     best = [points[index] for index in front(points)]
-    if len(best) > 1:
+    if best:
+        best.append((end, best[-1][1]))
         axes.plot(
             *zip(*best, strict=True), drawstyle="steps-post", color=style.muted, linewidth=1.2, zorder=1,
             label="Pareto front",

@@ -163,5 +163,6 @@ def _environment() -> jinja2.Environment:
 
 
 def _glue(text: str) -> str:
-    """Keep a number on one line with its spread and unit."""
+    """Keep a number on one line with its spread and unit, and top-1 in one piece."""
+    text = text.replace("top-", "top\N{NON-BREAKING HYPHEN}")
     return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")

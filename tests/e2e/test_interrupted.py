@@ -58,7 +58,7 @@ def bench(begin: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[in
 
     def run(out: Path, *more: str) -> tuple[int, str]:
         process = begin(out, *more)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=900)
         return process.returncode, said
 
     return run
@@ -66,18 +66,14 @@ def bench(begin: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[in
 
 @pytest.fixture(scope="module")
 def whole(bench: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The suite that nothing happened to, in two parts."""
+    """The suite that nothing happened to."""
     out = tmp_path_factory.mktemp("whole") / "suite"
-    code, said = bench(out, "--only", "random")
-    assert code == 0, said
-    assert {r["method"] for r in load_records(out)} == {"random"}
-    assert "--only" not in json.loads((out / "suite.json").read_text())["command"]
     code, said = bench(out)
     assert code == 0, said
     return out
 
 
-def until(true: Callable[[], Any], seconds: float = 120) -> None:
+def until(true: Callable[[], Any], seconds: float = 300) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it took too long"
@@ -106,10 +102,10 @@ def test_killed_and_given_again(victim: str, begin, bench, whole: Path, tmp_path
         process.kill()
         os.kill(run, signal.SIGCONT)
         process.communicate()
-        until(lambda: not psutil.pid_exists(run), 30)  # nothing is left working
+        until(lambda: not psutil.pid_exists(run), 60)  # nothing is left working
     else:
         os.kill(run, signal.SIGKILL)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=900)
         assert process.returncode == 1
         assert "signal SIGKILL" in said
     assert not (home / "record.json").exists()
