@@ -15,7 +15,8 @@ from ssl_av.parser import Parser
 from ssl_av.tracking import commands as tracking
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
-BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
+LAUNCHERS = ("local", "submitit", "submitit-local")
 EVAL_GROUPS = ("data", "evaluation")
 
 DATA_AND_TRAINER = """\
@@ -34,6 +35,7 @@ settings, written --group.name VALUE:
   --inputs.*      what every backbone sees: --inputs.frames 16 --inputs.size 112
   --networks.*    every method's backbones: --networks.video r2plus1d_18
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
+  --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
 
 
@@ -107,6 +109,14 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
     tracking.add_options(bench)
+    bench.add_argument("--only", metavar="A,B:1,…", help="of these runs, do METHOD, or METHOD:SEED, now")
+    bench.add_argument(
+        "--dry-run", action="store_true", help="print what would run, and for how long; needs no data"
+    )
+    bench.add_argument(
+        "--launcher", metavar="NAME", choices=LAUNCHERS, default="local",
+        help="local (default), submitit (SLURM, a job a run) or submitit-local (the same jobs on this machine)",
+    )  # fmt: skip
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 
     ev = sub.add_parser(
@@ -142,10 +152,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
     interop.add_export_arguments(exp)
 
-    report = sub.add_parser(
-        "report", help="write a suite's report again", description="Write a suite's report again."
-    )
-    report.add_argument("folder", metavar="DIR", help="a suite's folder")
+    what = "write a suite's report again, or one of several suites"
+    report = sub.add_parser("report", help=what, description=f"{what.capitalize()}.")
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a suite's folder")
+    report.add_argument("--out", metavar="DIR", help="where the report of several goes (needed for them)")
 
     what = "make a W&B workspace of a suite's comparison"
     board = sub.add_parser("dashboard", help=what, description=f"{what.capitalize()}.")
@@ -174,9 +184,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
     "export": interop.run_export,
-    "report": lambda args: commands.report(args.folder),
     "dashboard": tracking.run_dashboard,
     "rerun": lambda args: rerun.rerun(args.record, args.out, args.new_data),
+    "report": lambda args: commands.write_report(args.folders, args.out),
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 

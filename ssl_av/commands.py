@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,15 +67,11 @@ def _names(what: str) -> dict[str, str]:
     }
 
 
-def report(folder: str) -> int:
-    """`ssl-av report`: writes a suite's report from its records."""
-    from ssl_av.bench.report import write_report
+def write_report(folders: Sequence[str], out: str | None = None) -> int:
+    """`ssl-av report`: writes a suite's report from its records, or one of several suites."""
+    from ssl_av.bench.merge import report
 
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
-    check_folder("report", Path(folder))
-    print(f"report: {write_report(Path(folder))}")
-    return 0
+    return report([Path(folder) for folder in folders], Path(out) if out else None)
 
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
@@ -84,6 +80,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     if not names:
         raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
     known_methods([*names, *dotted.get("methods", {})])
+    launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     if args.budget:
         overrides["budget"] = args.budget
@@ -99,11 +96,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods([*names, *suite.references])
     for config in suite.plan(names):
         check_settings(config)
-    from rich.console import Console
+    from ssl_av.bench.start import start
 
-    from ssl_av.bench.run_suite import run_suite
-
-    return run_suite(suite, names, out, command, Console())
+    return start(suite, names, out, command, args, launching)
 
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:

@@ -33,7 +33,7 @@ from ssl_av.record import Record, describe, write_json, write_record
 from ssl_av.resume import last_checkpoint
 from ssl_av.saving import write_checkpoint
 from ssl_av.tracking import Tracking
-from ssl_av.tracking.runs import finish_run, wandb_logger
+from ssl_av.tracking.runs import finish_run, run_id, wandb_logger
 from ssl_av.training import Training, train
 
 
