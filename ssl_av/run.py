@@ -21,7 +21,9 @@ from ssl_av.data.prepare import restrict
 from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import peak_memory_mb
-from ssl_av.evaluation.engine import Measured, Report, measure
+from ssl_av.evaluation.certainty import save_predictions
+from ssl_av.evaluation.engine import Measured, Report, Watch, measure
+from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
@@ -112,8 +114,8 @@ def execute(
 
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
-    towers = Towers(method.to(device))
-    measured = evaluate(towers, data, config, report, out / "features")
+    towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
+    measured = evaluate(towers, data, config, report, out / "features", glance)
     accounting, clock, steps = trained.accounting, trained.clock, trained.steps
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
@@ -154,6 +156,7 @@ def execute(
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),
+        "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},
         "settings": method.settings,
         "learning_rates": method.rates,
@@ -163,17 +166,25 @@ def execute(
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+    save_predictions(measured.outcomes, out)
+    if config.evaluation.figures:
+        record["figures"] = glance.draw(method, data, out / "figures", config.seed)
     write_record(record, out)
     return record
 
 
 def evaluate(
-    towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None, cache: Path | None
+    towers: Towers,
+    data: AVDataModule,
+    config: RunConfig,
+    report: Report | None,
+    cache: Path | None,
+    watch: Watch | None = None,
 ) -> Measured:
     """What the run's protocols find on the run's own data; features stay in ``cache``."""
     e = config.evaluation
     protocols = [load_protocol(name) for name in e.protocols]
-    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report)
+    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch)
 
 
 def save_untrained(method: Method, path: Path) -> None:

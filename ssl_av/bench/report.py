@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ssl_av.bench import certainty, features
+from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.pictures import embedded
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
 from ssl_av.bench.sections import render_sections
@@ -43,13 +45,20 @@ def write_report(folder: Path | str) -> Path:
     figures = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
+    by_class, looks = certainty.details(found.groups, folder), features.looks(found.groups, folder)
+    spread = features.side_by_side(found.groups, folder)
+    more = [*certainty.markdown(by_class), *features.markdown(looks, bool(spread))]
+    (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
     environment = _environment()
     context = {
         "digest": found,
         "figures": figures,
         "captions": captions,
         "notes": notes,
+        "by_class": by_class,
+        "looks": looks,
+        "spread": spread,
+        "diagnostics": diagnostics_table(found.groups),
         "colours": {
             "light": colours(group.method for group in found.groups),
             "dark": colours((group.method for group in found.groups), Style(dark=True)),
@@ -90,7 +99,7 @@ def _draw(found: Digest, folder: Path) -> dict[str, dict[str, Markup]]:
             data = png(figure)
             if look == "wide":
                 (folder / f"{name}.png").write_bytes(data)
-            looks[look] = Markup("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+            looks[look] = embedded(data)
         if looks:
             figures[name] = looks
     return figures
@@ -122,7 +131,8 @@ def _notes(found: Digest) -> dict[str, str]:
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
-        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
+        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
+        + certainty.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",

@@ -83,8 +83,9 @@ class Suite:
         """What must be equal for runs to stand in one table."""
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
-        # How fast data arrive does not change a result.
+        # How fast data arrive, and what is drawn, does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
+        shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
         return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
 
 
@@ -202,9 +203,13 @@ class SuiteFolder:
 
     @staticmethod
     def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
-        new = json.loads(json.dumps(config.to_dict()))
-        old = json.loads(json.dumps(old))
-        ignore = ("wandb", "suite")
-        return {k: v for k, v in old.items() if k not in ignore} == {
-            k: v for k, v in new.items() if k not in ignore
-        }
+        return _settings(old) == _settings(config.to_dict())
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's configuration makes its results."""
+    found: dict[str, Any] = json.loads(
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite")})
+    )
+    found.get("evaluation", {}).pop("figures", None)
+    return found

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
 from ssl_av.evaluation.views import Column, Cut
+from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
 from ssl_av.transforms import AudioAugment, AudioTransform, VideoTransform
 from ssl_av.transforms.geometry import crop_resize, square_boxes
@@ -47,11 +51,16 @@ class Towers(nn.Module):
     Args:
         method: whose backbones are measured.
         only: the modalities that the data have; a backbone for another one is left out.
+        trained_on: hash of the manifest that the method was trained on, if it is known: only with the same one a
+            memory says something about samples.
     """
 
-    def __init__(self, method: Method, only: Collection[str] = ("video", "audio")) -> None:
+    def __init__(
+        self, method: Method, only: Collection[str] = ("video", "audio"), trained_on: str | None = None
+    ) -> None:
         super().__init__()
         self.method = method
+        self.trained_on = trained_on
         self.modalities = tuple(modality for modality in method.backbones if modality in only)
         self.inputs = method.inputs
         self.rate = int(method.front_end.sample_rate)
@@ -69,6 +78,18 @@ class Towers(nn.Module):
     def views(self, cut: Cut, modalities: Collection[str]) -> dict[str, VideoView | AudioView]:
         """What the data serve for a cut."""
         return dict(cut.views(modalities, self.rate, self.own["audio"]))  # type: ignore[arg-type]
+
+    def memories(self, manifest: str, rows: int) -> dict[str, np.ndarray]:
+        """The method's memory by modality, [rows, D]; nothing if it has none, or one of other samples.
+
+        Args:
+            manifest: hash of the data that are there now.
+            rows: of its training split.
+        """
+        bank = getattr(self.method, "bank", None)
+        if not isinstance(bank, MemoryBank) or manifest != self.trained_on or len(bank) != rows:
+            return {}
+        return {m: getattr(bank, m).float().cpu().numpy() for m in ("video", "audio")}
 
     def digest(self) -> str:
         """16 hexadecimal digits of all weights, and of how inputs are prepared."""
@@ -178,6 +199,15 @@ class Towers(nn.Module):
             return clips
         assert aspect is not None
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
+
+
+def trained_hash(checkpoint: Path) -> str | None:
+    """Hash of the manifest that a run was trained on, where its record stands beside the checkpoint's folder."""
+    try:
+        record = json.loads((checkpoint.parent.parent / "record.json").read_text(encoding="utf-8"))
+        return str(record["data"]["hash"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int, zoom: float) -> Tensor:
