@@ -220,7 +220,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     check_folder("--out", out)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
-    towers, glance = Towers(method, have, trained_hash(path)), Glance()
+    towers, glance = Towers(method, have, trained_hash(path, data)), Glance()
     if not towers.modalities:
         raise UserError(
             f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
@@ -267,10 +267,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
 
     from ssl_av.evaluation.certainty import bracketed, explained
 
-    said = explained(record["results"]) or None
-    table = Table(
-        "protocol", "", "result", box=None, padding=(0, 2, 0, 0), caption=said, caption_justify="left"
-    )
+    table = Table("protocol", "", "result", box=None, padding=(0, 2, 0, 0))
     for protocol, result in record["results"].items():
         if "skipped" in result:
             table.add_row(protocol, "–", result["skipped"])
@@ -279,6 +276,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             shown = [k for k in numbers if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|[rp]\d+", k)]
             table.add_row(protocol, what, "  ".join(f"{k} {bracketed(numbers, k)}" for k in shown))
     console.print(table)
+    console.print(explained(record["results"]), end="", highlight=False, markup=False, soft_wrap=True)
     chance = record["data"].get("chance")
     if chance:
         console.print(f"chance of top-1: {100 * chance:.1f} %")

@@ -142,12 +142,12 @@ def bracketed(numbers: Mapping[str, Any], metric: str) -> str:
 
 
 def explained(results: Mapping[str, Any]) -> str:
-    """What the brackets are, of the first interval that a record's results hold; empty without one."""
+    """A line on what the brackets are, of the first interval that a record's results hold; empty without one."""
     for sides in results.values():
         for numbers in sides.values() if "skipped" not in sides else ():
             if isinstance(numbers, Mapping) and "interval" in numbers:
                 found = numbers["interval"]
-                return f"[…]: {100 * found['level']:.0f} % interval, {found['how']}"
+                return f"[…]: {100 * found['level']:.0f} % interval, {found['how']}\n"
     return ""
 
 

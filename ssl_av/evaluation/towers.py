@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_av.config import LOADING_FIELDS, load_yaml
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
 from ssl_av.evaluation.views import Column, Cut
@@ -201,12 +202,21 @@ class Towers(nn.Module):
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
 
 
-def trained_hash(checkpoint: Path) -> str | None:
-    """Hash of the manifest that a run was trained on, where its record stands beside the checkpoint's folder."""
+def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
+    """Hash of the manifest that a run was trained on, by what stands beside its checkpoint's folder.
+
+    Args:
+        checkpoint: of the run.
+        data: that are to be measured on: None comes back if they are others than those of the training.
+    """
+    run = checkpoint.parent.parent
     try:
-        record = json.loads((checkpoint.parent.parent / "record.json").read_text(encoding="utf-8"))
-        return str(record["data"]["hash"])
-    except (OSError, ValueError, KeyError, TypeError):
+        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+        own = load_yaml(run / "config.yaml")["data"]
+        # Rendered data of two seeds have one hash: their files are called alike.
+        same = all(own.get(k) == data.get(k) for k in {*own, *data} - LOADING_FIELDS)
+        return str(record["data"]["hash"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError, UserError):
         return None
 
 

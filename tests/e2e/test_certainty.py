@@ -42,7 +42,3 @@ def test_fit_and_eval_keep_intervals_predictions_figures_and_memories(ssl_av, sm
     assert found["diagnostics"]["video"] == pytest.approx(record["diagnostics"]["video"])
     assert (tmp_path / "measured" / "figures" / "confusion-knn-audio.png").is_file()
     assert (tmp_path / "measured" / "predictions" / "knn.npz").is_file()
-    # of other data the memory says nothing, though they are as many
-    other = ssl_av("eval", out, "--protocols", "memory", "--data.seed", "5", "--out", tmp_path / "other")
-    assert other.returncode == 0, other.stderr
-    assert "no memory of these training samples" in other.stdout

@@ -134,5 +134,5 @@ def test_the_terminal_says_number_deviation_and_interval():
     }
     assert bracketed(numbers, "top1") == "61.2 % ± 2.1 [55.0, 67.1]"
     assert bracketed(numbers, "top5") == "90.0 %"
-    assert explained({"a": {"skipped": "no"}, "b": {"audio": numbers}}) == "[…]: 95 % interval, by drawing"
+    assert explained({"a": {"skipped": "no"}, "b": {"audio": numbers}}) == "[…]: 95 % interval, by drawing\n"
     assert explained({"b": {"audio": {"r1": 0.5}}}) == ""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Features
 from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
 from ssl_av.evaluation.kinds.memory import Memory, Related
 from ssl_av.evaluation.protocols import load_protocol
-from ssl_av.evaluation.towers import Towers
+from ssl_av.evaluation.towers import Towers, trained_hash
 from ssl_av.methods import create_method
 
 SMALL = {
@@ -120,3 +122,15 @@ def test_a_memory_is_that_of_the_data_that_it_was_trained_on():
     assert Towers(avid).memories("abc", 12) == {}
     brave = create_method("brave", hidden=8, **SMALL)
     assert Towers(brave, trained_on="abc").memories("abc", 12) == {}
+
+
+def test_a_run_says_what_it_was_trained_on(tmp_path: Path):
+    checkpoint = tmp_path / "checkpoints" / "last.ckpt"
+    data = {"name": "synthav", "seed": 0, "train": 16, "batch_size": 8}
+    assert trained_hash(checkpoint, data) is None
+    (tmp_path / "record.json").write_text('{"data": {"hash": "abc"}}')
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
+    assert trained_hash(checkpoint, data | {"batch_size": 4}) == "abc"
+    assert trained_hash(checkpoint, data | {"seed": 5}) is None
+    (tmp_path / "record.json").write_text("{}")
+    assert trained_hash(checkpoint, data) is None
