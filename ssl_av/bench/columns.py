@@ -179,7 +179,7 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
     for run in runs:
         for key in (f"chance_{metric}", "chance"):
             value, _ = find(run, "results", protocol, side, key)
-            if value is not None and (key != "chance" or metric in ("top1", "r1")):
+            if value is not None and (key != "chance" or re.fullmatch(r"top1|r1|p\d+", metric)):
                 return value, ""
     by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
     if by_class is None or protocol == "av-retrieval":
