@@ -177,7 +177,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
-    from ssl_av.bench.certainty import keep_predictions
+    from ssl_av.bench.by_class import keep_predictions
     from ssl_av.checkpoint import load_method
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
     from ssl_av.data.datasets import dataset_class

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from ssl_av.bench.certainty import run_folder
+from ssl_av.bench.by_class import run_folder
 from ssl_av.bench.groups import Group, seed
 from ssl_av.bench.pictures import embedded, palette
 from ssl_av.evaluation.export import load_embeddings

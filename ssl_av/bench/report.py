@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ssl_av.bench import certainty, features
+from ssl_av.bench import by_class, features
 from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.markdown import to_markdown
@@ -45,9 +45,9 @@ def write_report(folder: Path | str) -> Path:
     figures = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    by_class, looks = certainty.details(found.groups, folder), features.looks(found.groups, folder)
+    details, looks = by_class.details(found.groups, folder), features.looks(found.groups, folder)
     spread = features.side_by_side(found.groups, folder)
-    more = [*certainty.markdown(by_class), *features.markdown(looks, bool(spread))]
+    more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
     (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
     environment = _environment()
     context = {
@@ -55,7 +55,7 @@ def write_report(folder: Path | str) -> Path:
         "figures": figures,
         "captions": captions,
         "notes": notes,
-        "by_class": by_class,
+        "by_class": details,
         "looks": looks,
         "spread": spread,
         "diagnostics": diagnostics_table(found.groups),
@@ -132,7 +132,7 @@ def _notes(found: Digest) -> dict[str, str]:
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
         + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
-        + certainty.note(found.main),
+        + by_class.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ssl_av.bench.certainty import details, keep_predictions
+from ssl_av.bench.by_class import details, keep_predictions
 from ssl_av.bench.digest import digest
 from ssl_av.bench.groups import group_runs
 from ssl_av.bench.report import write_report
