@@ -92,12 +92,14 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        figures: whether each run draws its features: a map, and nearest neighbours.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
     clips: int = 3
     probes: int = 4
     precision: str = "float32"
+    figures: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
@@ -156,10 +158,11 @@ class RunConfig:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
-        if self.evaluation.precision == Evaluation.precision:
-            del values["evaluation"]["precision"]
         if self.safety == Safety():
             del values["safety"]
+        for key in ("precision", "figures"):
+            if values["evaluation"][key] == getattr(Evaluation, key):
+                del values["evaluation"][key]
         return values
 
     @classmethod

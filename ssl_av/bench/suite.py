@@ -90,8 +90,9 @@ class Suite:
         """What must be equal for runs to stand in one table."""
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
-        # How fast data arrive does not change a result.
+        # How fast data arrive, and what is drawn, does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
+        shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
         return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
 
 

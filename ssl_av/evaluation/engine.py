@@ -12,18 +12,16 @@ from typing import Any
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
-from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
+from ssl_av.evaluation.certainty import attach, locate
+from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Splits
 from ssl_av.evaluation.library import Library, Report
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
-#: from a fold's outcome to further numbers of its sides: where confidence intervals are attached
-Annotate = Callable[[Outcome, Protocol, int], None]
+#: told of the features of a protocol on the first fold
+Watch = Callable[[Protocol, Splits], None]
 
 PRECISIONS = ("float32", "float16")
-ANNOTATIONS: list[Annotate] = []
-"""Called on every fold's outcome, with the protocol and the seed; they may add numbers to ``outcome.results[side]``
-(from ``outcome.predicted[side]``)."""
 
 
 @dataclass
@@ -34,7 +32,7 @@ class Measured:
         results: by protocol, ``{side: numbers}`` or ``{"skipped": why}``.
         protocols: by protocol, what was measured: version, hash, folds, samples.
         skipped: path → reason of what could not be read.
-        outcomes: by protocol, one a fold, with the predictions.
+        outcomes: by protocol that was measured, one a fold, with the predictions.
     """
 
     results: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +51,7 @@ def measure(
     clips: int = 3,
     precision: str = "float32",
     report: Report | None = None,
+    watch: Watch | None = None,
 ) -> Measured:
     """All protocols on features that are computed once.
 
@@ -65,6 +64,7 @@ def measure(
         clips: what ``null`` clips are.
         precision: of the features on disk.
         report: told of the progress.
+        watch: told of the features of each protocol on the first fold.
 
     Raises:
         UserError: for an unknown precision, or if too much cannot be read.
@@ -81,15 +81,21 @@ def measure(
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
             library.fill(data, taking, number)
             for protocol in taking:
-                _one(protocol, library, data, seed, out, report)
+                _one(protocol, library, data, seed, out, report, watch if number == 0 else None)
     for protocol in resolved:
-        _conclude(protocol, out)
+        _conclude(protocol, out, folds[0].manifest.classes)
     out.skipped = library.skipped
     return out
 
 
 def _one(
-    p: Protocol, library: Library, data: AVDataModule, seed: int, out: Measured, report: Report | None
+    p: Protocol,
+    library: Library,
+    data: AVDataModule,
+    seed: int,
+    out: Measured,
+    report: Report | None,
+    watch: Watch | None,
 ) -> None:
     """One protocol on one fold."""
     if p.name in out.results:  # it could not be run on an earlier fold
@@ -101,20 +107,23 @@ def _one(
         splits = library.splits(data, p)
         about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
         about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
+        if watch:
+            watch(p, splits)
         outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
     except NotApplicableError as e:
         out.results[p.name] = {"skipped": str(e)}
+        out.outcomes.pop(p.name, None)
         return
-    for annotate in ANNOTATIONS:
-        annotate(outcome, p, seed)
+    locate(outcome, splits)
     about["data"].append(data.manifest.hash)
     out.outcomes.setdefault(p.name, []).append(outcome)
 
 
-def _conclude(p: Protocol, out: Measured) -> None:
-    """The folds' numbers together."""
+def _conclude(p: Protocol, out: Measured, classes: Sequence[str]) -> None:
+    """The folds' numbers together, and how sure they are."""
     if p.name not in out.results:
         out.results[p.name] = KINDS[p.kind].combine(out.outcomes[p.name], p)
+        attach(out.results[p.name], out.outcomes[p.name], classes)
     # in the order in which they were asked for
     out.results[p.name] = out.results.pop(p.name)
 

@@ -34,10 +34,13 @@ class Predicted:
     Attributes:
         truth: [N] class, or [N, classes] bool where a sample has several.
         scores: [N, classes].
+        index: [N] rows of the manifest's test split. None: the test features that have a label, in their order; the
+            engine fills them in.
     """
 
     truth: np.ndarray
     scores: np.ndarray
+    index: np.ndarray | None = None
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Kind:
         settings: class of `Protocol.settings`.
         splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
             classifier that is fitted once more on both.
-        needs: ``pooled`` features, or ``query`` and ``key`` in the shared space.
+        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, or the ``memory`` of the training split.
         combine: from several folds to one result.
     """
 
@@ -116,7 +119,8 @@ KINDS = _Kinds()
 
 
 def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
-    """The mean over the folds of every number that all folds have, and each fold's own under ``folds``.
+    """The mean over the folds of every number that all folds have; their deviation (n − 1) under ``std``, and each
+    fold's own numbers under ``folds``.
 
     Of one fold, its results as they are.
     """
@@ -126,7 +130,10 @@ def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
     for side in outcomes[0].results:
         each = [o.results[side] for o in outcomes]
         shared = [k for k, v in each[0].items() if _number(v) and all(_number(e.get(k)) for e in each)]
-        sides[side] = {k: float(np.mean([e[k] for e in each])) for k in shared} | {"folds": each}
+        columns = {k: [e[k] for e in each] for k in shared}
+        sides[side] = {k: float(np.mean(x)) for k, x in columns.items()}
+        sides[side]["std"] = {k: float(np.std(x, ddof=1)) for k, x in columns.items()}
+        sides[side]["folds"] = each
         if all("converged" in e for e in each):
             sides[side]["converged"] = all(e["converged"] for e in each)
     return sides
