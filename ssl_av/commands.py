@@ -268,7 +268,9 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             table.add_row(protocol, "–", result["skipped"])
             continue
         for what, numbers in result.items():
-            shown = {k: v for k, v in numbers.items() if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|r\d+", k)}
+            shown = {
+                k: v for k, v in numbers.items() if re.fullmatch(r"(clip_)?(top[15]|map)(_tuned\w+)?|r\d+", k)
+            }
             table.add_row(protocol, what, "  ".join(f"{k} {100 * v:.1f} %" for k, v in shown.items()))
     console.print(table)
     chance = record["data"].get("chance")

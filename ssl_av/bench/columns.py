@@ -22,6 +22,8 @@ WORDS = {
     "top1": "top-1",
     "top5": "top-5",
     "map": "mAP",
+    "clip_top1": "top-1 of clips",
+    "clip_map": "mAP of clips",
 }
 
 
@@ -72,7 +74,7 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
             continue
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if re.fullmatch(r"(top\d+|map)(_tuned_\w+)?|r\d+|accuracy|auc", metric):
+                if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|r\d+|accuracy|auc", metric):
                     head = f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns

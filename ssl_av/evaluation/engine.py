@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ from typing import Any
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
-from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
-from ssl_av.evaluation.library import Library, Report
+from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Subject
+from ssl_av.evaluation.library import Library
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
@@ -79,7 +80,7 @@ def measure(
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
-            library.fill(data, taking, number)
+            library.fill(data, [p for p in taking if not KINDS[p.kind].trains], number)
             for protocol in taking:
                 _one(protocol, library, data, seed, out, report)
     for protocol in resolved:
@@ -98,17 +99,32 @@ def _one(
         report(p.name, 0, 0, {})
     about = out.protocols.setdefault(p.name, _about(p))
     try:
-        splits = library.splits(data, p)
-        about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
-        about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
-        outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
+        outcome = _outcome(p, library, data, seed, report)
     except NotApplicableError as e:
         out.results[p.name] = {"skipped": str(e)}
         return
     for annotate in ANNOTATIONS:
         annotate(outcome, p, seed)
+    about["samples"].append(outcome.samples)
+    about["skipped"].append(len(outcome.skipped))
+    library.skipped |= outcome.skipped
     about["data"].append(data.manifest.hash)
     out.outcomes.setdefault(p.name, []).append(outcome)
+
+
+def _outcome(p: Protocol, library: Library, data: AVDataModule, seed: int, report: Report | None) -> Outcome:
+    """What a kind finds, on features or by training a copy of the network."""
+    kind, classes = KINDS[p.kind], len(data.manifest.classes)
+    if kind.trains:
+        towers = library.towers
+        nets = {m: copy.deepcopy(towers.method.net(m)) for m in towers.modalities if m in p.modalities}
+        return kind.measure(Subject(nets, towers.inputs, towers.own, data, report), p, classes, seed)
+    splits = library.splits(data, p)
+    outcome = kind.measure(splits, p, classes, seed)
+    seen = {name: f for name, f in splits.items() if name != "val_as_train"}
+    outcome.samples = {name: len(f) for name, f in seen.items()}
+    outcome.skipped = {path: why for f in seen.values() for path, why in f.skipped.items()}
+    return outcome
 
 
 def _conclude(p: Protocol, out: Measured) -> None:
