@@ -170,7 +170,7 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
     by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
     if by_class is None or protocol == "av-retrieval":
         return None, ""
-    if metric == "top1":
+    if metric in ("top1", "clip_top1"):
         return by_class, ""
     if protocol == "retrieval":
         # One of k neighbours drawn at random has the query's class, when the classes are of one size.

@@ -14,7 +14,7 @@ from ssl_av.evaluation.protocols import list_protocols, load_protocol
 @pytest.mark.slow
 def test_eval_trains_a_copy(ssl_av, small_fit, tmp_path: Path):
     out = tmp_path / "run"
-    assert ssl_av("fit", "--method", "random", "--out", out, *small_fit).returncode == 0
+    assert ssl_av("fit", "--method", "supervised", "--out", out, *small_fit).returncode == 0
     checkpoint = (out / "checkpoints" / "last.ckpt").read_bytes()
     values = yaml.safe_load(list_protocols()["avid-finetune-ucf101-8"].read_text(encoding="utf-8"))
     values["name"] = "mine"

@@ -100,7 +100,7 @@ def test_every_protocol_by_gradient_runs(towers: Towers, data: AVDataModule, nam
         protocol.modalities
     )
     for side, numbers in result.items():
-        assert {"top1", "clip_top1", "top5"} <= set(numbers), side
+        assert {"top1", "clip_top1"} <= set(numbers), side
         assert ("top1_val" in numbers) != protocol.settings.refit
         scores = found.outcomes[name][0].predicted[side].scores
         assert scores.shape == (4, 8)
@@ -232,3 +232,14 @@ def test_a_wrong_protocol_is_told_where(tmp_path: Path, name: str, change: dict,
 
 def test_kinds_that_train_need_no_features():
     assert {name for name, kind in KINDS.items() if kind.trains} == {"finetune", "online-probe"}
+
+
+def test_folds_are_averaged(towers: Towers, data: AVDataModule):
+    swapped = AVDataModule(data.manifest.take(np.arange(len(data.manifest))[::-1]), data.loading)
+    protocol = shrunk("stica-finetune")
+    assert protocol.folds == "all"
+    found = measure(towers, [data, swapped], [protocol])
+    result = found.results["stica-finetune"]["video"]
+    assert [f["steps"] for f in result["folds"]] == [3, 3]  # 8 and 4 samples, by 4
+    assert result["top1"] == pytest.approx(np.mean([f["top1"] for f in result["folds"]]))
+    assert len(found.protocols["stica-finetune"]["samples"]) == 2

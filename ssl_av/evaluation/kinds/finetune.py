@@ -141,7 +141,7 @@ def _tuned(subject: Subject, p: Protocol, classes: int, seed: int, frozen: bool)
             measured = done
     for head, test in measured.results["test"].items():
         side = "video" if head == "pooled" else head
-        numbers: Results = {k: v for k, v in test.metrics.items() if k in ("top1", "top5", "clip_top1")}
+        numbers: Results = {k: v for k, v in test.metrics.items() if k in ("top1", "clip_top1")}
         numbers |= {"steps": measured.steps, "epoch": measured.epoch}
         if not s.refit:
             numbers["top1_val"] = measured.results["val"][head].metrics["top1"]

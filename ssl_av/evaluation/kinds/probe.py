@@ -85,7 +85,7 @@ def probe(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcom
         }
         test = found["test"]
         metric = "map" if "map" in test.metrics else "top1"
-        kept = {metric, "top5", f"clip_{metric}"}
+        kept = {metric, f"clip_{metric}"}
         outcome.results[side] = {k: v for k, v in test.metrics.items() if k in kept}
         if "val" in found:
             outcome.results[side][f"{metric}_val"] = found["val"].metrics[metric]
