@@ -21,6 +21,9 @@ HASHES = {
     "av-retrieval": "81b4e93bed89",
     "knn": "87dae43d6ea2",
     "fusion": "2fa288cc1fac",
+    # these hold all of `Optim`: a field that it gets later has the metadata of `later`
+    "linear-probe": "fa49f42e69d0",
+    "finetune": "8c6a3aa4fa64",
 }
 
 
