@@ -72,6 +72,8 @@ def protocols_at(place: Place, asked: Sequence[str]) -> list[Protocol]:
     have = set(modalities_of(place))
 
     def applies(p: Protocol) -> bool:
+        if "memory" in KINDS[p.kind].needs:  # what a method keeps of the data that it was trained on
+            return False
         return set(p.modalities) <= have if KINDS[p.kind].both else bool(have & set(p.modalities))
 
     own = place.get("protocols")

@@ -64,7 +64,6 @@ def test_bench_has_columns_for_it_and_a_row_of_statistics(ssl_av, small_bench, p
         "bench", "--methods", "statistics,avid", "--out", out, *small_bench, "--eval", places, timeout=900
     )
     assert done.returncode == 0, done.stderr + done.stdout
-    assert "then on esc50 (40 samples): ridge, linear-svm" in done.stdout
     records = {r["method"]: r for r in load_records(out)}
     assert {m: r["status"] for m, r in records.items()} == dict.fromkeys(
         ("random", "statistics", "avid", "supervised"), "completed"
