@@ -15,6 +15,7 @@ from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.markdown import to_markdown
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
+from ssl_av.bench.sections import render_sections
 from ssl_av.bench.style import colours, png
 from ssl_av.errors import UserError
 from ssl_av.style import Style
@@ -43,17 +44,19 @@ def write_report(folder: Path | str) -> Path:
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
     (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
-    page = _environment().get_template("report.html.j2")
-    html = page.render(
-        digest=found,
-        figures=figures,
-        captions=captions,
-        notes=notes,
-        colours={
+    environment = _environment()
+    context = {
+        "digest": found,
+        "figures": figures,
+        "captions": captions,
+        "notes": notes,
+        "colours": {
             "light": colours(group.method for group in found.groups),
             "dark": colours((group.method for group in found.groups), Style(dark=True)),
         },
-    )
+    }
+    sections = render_sections(environment, **context)
+    html = environment.get_template("report.html.j2").render(sections=sections, **context)
     (folder / "report.html").write_text(html, encoding="utf-8")
     return folder / "report.html"
 
