@@ -83,12 +83,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
     known_methods([*names, *dotted.get("methods", {})])
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
-    if args.budget:
-        overrides["budget"] = args.budget
+    overrides |= {name: given for name in ("budget", "wandb", "tune") if (given := getattr(args, name))}
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
-    if args.wandb:
-        overrides["wandb"] = args.wandb
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from rich.progress import (
 
 from ssl_av.bench.records import append_record
 from ssl_av.bench.report import write_report
+from ssl_av.bench.spending import Plan
 from ssl_av.bench.suite import Suite, SuiteFolder
 from ssl_av.bench.summary import summary_table
+from ssl_av.bench.tune import check_tuning, tune
 from ssl_av.bench.worker import failure, run_in_process
 from ssl_av.config import RunConfig
 from ssl_av.data.once import decode_once
@@ -53,6 +56,8 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     """
     for name in (*methods, *suite.references):
         method_class(name)  # an unknown name ends the command before anything is done
+    if suite.tune.trials:
+        check_tuning(suite, methods)
     name = suite.data["name"]
     first = suite.run_config(methods[0], suite.seeds[0])
     prepared = prepare_manifest(name, first.dataset_args, first.loading)
@@ -62,11 +67,10 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     views: list[View] = []
     for config in plan:
         if config.method["name"] != "supervised" or len(manifest.classes) > 1:
-            config.budget.to_steps(
-                len(manifest.split("train")), min(config.loading.batch_size, len(manifest))
-            )
             # A wrong setting is told now, not in an hour.
             views += asked_views(build_method(config, manifest))
+            if method_class(config.method["name"]).trains:
+                Plan.of(config, partial(build_method, config, manifest), len(manifest.split("train")))
     manifest = restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
     folder = SuiteFolder(out, suite, manifest.hash, methods, command)
     saved = out / "manifest.arrow"
@@ -77,6 +81,9 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     console.print(
         f"[bold]{suite.name}[/]: {len(plan)} runs on {name} ({counts}; {len(manifest.skipped)} skipped){at_once}"
     )
+    if suite.tune.trials:
+        suite = tune(suite, methods, manifest, saved, out, jobs, console)
+        plan = suite.plan(methods)
     records = _run(plan, suite, folder, saved, jobs, len(manifest.classes), console)
     return _finish(out, records, console)
 

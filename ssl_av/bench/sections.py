@@ -14,6 +14,7 @@ SECTIONS = {
     "cost": "Cost",
     "collapse": "Measures of collapse",
     "budget": "Budget",
+    "tuning": "Tuning",
     "skipped": "Skipped and failed",
     "settings": "Settings",
     "provenance": "Where the numbers come from",

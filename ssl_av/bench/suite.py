@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ssl_av.bench.space import Tune
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
@@ -18,7 +20,7 @@ from ssl_av.resume import is_whole, last_checkpoint
 
 GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb", "jobs")  # fmt: skip
+        "trainer", "wandb", "jobs", "tune")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Suite:
         trainer: Lightning trainer arguments.
         wandb: ``off``, ``offline``, ``online``.
         jobs: runs at a time, each with its share of the cores.
+        tune: what may be tried of each method, and how often.
+        tuned: what was found by that, by method (`ssl_av.bench.tune`).
     """
 
     name: str
@@ -54,6 +58,8 @@ class Suite:
     trainer: dict[str, Any] = field(default_factory=dict)
     wandb: str = "off"
     jobs: int = 1
+    tune: Tune = Tune()
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run_config(self, method: str, seed: int) -> RunConfig:
         """One run of the suite, resolved."""
@@ -67,6 +73,7 @@ class Suite:
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
+            tuning=self.tuned.get(method, {}),
         )
 
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
@@ -85,7 +92,13 @@ class Suite:
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
         # How fast data arrive does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
-        return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
+        tuning = dataclasses.asdict(self.tune) if self.tune.trials else None
+        return shared | {
+            "tune": tuning,
+            "inputs": self.inputs,
+            "networks": self.networks,
+            "data_hash": manifest_hash,
+        }
 
 
 def load_suite(name: str, overrides: Mapping[str, Any] | None = None) -> Suite:
@@ -117,6 +130,7 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
         known["budget"] = Budget.parse(budget)
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
+    known["tune"] = Tune.parse(where, known.get("tune") or {})
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
     for key in ("references", "seeds"):
         if key in known:
