@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ssl_av.bench import tune as tuning
 from ssl_av.bench.space import Range, Tune, nested, parse_trials
-from ssl_av.bench.suite import Suite, load_suite
+from ssl_av.bench.suite import Suite, SuiteFolder, load_suite
 from ssl_av.cli import main, run
 from ssl_av.errors import UserError
 
@@ -223,6 +223,15 @@ def test_a_suite_without_a_space_says_how_to_declare_one(tmp_path, monkeypatch, 
     assert (ended.value.code, said.count("\n")) == (2, 1)
     assert "suite mine declares nothing to tune for" in said
     assert not Path("runs").exists()
+
+
+def test_a_folder_holds_runs_of_one_tuning(tmp_path: Path):
+    SuiteFolder(tmp_path, suite(), "hash", ["avid"], "command")
+    SuiteFolder(tmp_path, suite(), "hash", ["brave"], "command")
+    with pytest.raises(UserError, match=r"differs in tune.trials \(6 there, 3 here\)"):
+        SuiteFolder(tmp_path, suite(trials=3), "hash", ["avid"], "command")
+    with pytest.raises(UserError, match="differs in tune "):
+        SuiteFolder(tmp_path, load_suite("tiny"), "hash", ["avid"], "command")
 
 
 def test_without_optuna_there_is_one_clear_line(monkeypatch):

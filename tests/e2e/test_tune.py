@@ -29,7 +29,7 @@ def test_two_trials_then_the_run_with_the_better_one(ssl_av, tmp_path: Path):
     (tmp_path / "mine.yaml").write_text(SUITE)
     out = tmp_path / "out"
     words = ["bench", "--methods", "avid", "--suite", "mine.yaml", "--out", out, "--tune"]
-    done = ssl_av(*words, "trials=2")
+    done = ssl_av(*words, "trials=2", timeout=600)
     assert done.returncode == 0, done.stderr
     assert "tuning: 2 trials of each of 1 methods, samples=16 each" in done.stdout
     record = {r["method"]: r for r in load_records(out)}["avid"]
@@ -50,6 +50,3 @@ def test_two_trials_then_the_run_with_the_better_one(ssl_av, tmp_path: Path):
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("done before") == 2
     assert (out / "avid-seed0" / "record.json").read_bytes() == before
-    other = ssl_av(*words, "trials=3")
-    assert other.returncode == 2
-    assert "differs in tune.trials (2 there, 3 here)" in other.stderr
