@@ -163,3 +163,10 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
             here = here.setdefault(group, {})
         here[last] = value
     return out
+
+
+def said(settings: object) -> str:
+    """``{"optim.lr": 0.00123}`` as "optim.lr 0.00123"."""
+    if not isinstance(settings, Mapping):
+        return ""
+    return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())

@@ -14,20 +14,20 @@ import dataclasses
 import importlib.util
 import shutil
 import statistics
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
 
-from ssl_av.bench.space import nested
+from ssl_av.bench.launch import Task
+from ssl_av.bench.live import Board
+from ssl_av.bench.space import nested, said
 from ssl_av.bench.spending import Plan
 from ssl_av.bench.suite import Suite
-from ssl_av.bench.worker import run_in_process
 from ssl_av.config import RunConfig, merge
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import UserError
@@ -35,6 +35,9 @@ from ssl_av.methods import method_class
 from ssl_av.methods.settings import plain, resolve
 from ssl_av.options import check
 from ssl_av.run import build_method
+
+if TYPE_CHECKING:
+    from ssl_av.bench.run_suite import Launch
 
 MEASURE = "online probe, top-1 on validation after the last step, mean over picture and sound"
 FOLDER = "tuning"
@@ -50,7 +53,7 @@ def check_tuning(suite: Suite, methods: Sequence[str]) -> None:
         raise UserError("--tune needs Optuna: pip install 'ssl-av[tune]'")
     for method in suite.tune.methods:
         method_class(method)  # an unknown name is told with the near ones
-    for method in tuned(suite, methods):
+    for method in tuned(suite.plan(methods)):
         space = suite.tune.of(method)
         if not space:
             raise UserError(
@@ -62,36 +65,37 @@ def check_tuning(suite: Suite, methods: Sequence[str]) -> None:
             check(f"methods.{method}", method_class(method), one, skip=("num_samples", "num_classes"))
 
 
-def tuned(suite: Suite, methods: Sequence[str]) -> list[str]:
-    """What is tuned of a suite: all that trains, the reference with labels too."""
-    names = dict.fromkeys(config.method["name"] for config in suite.plan(methods))
-    return [name for name in names if method_class(name).trains]
+def tuned(plan: Sequence[RunConfig]) -> list[str]:
+    """What is tuned of a plan: all that trains, the reference with labels too."""
+    return [n for n in dict.fromkeys(c.method["name"] for c in plan) if method_class(n).trains]
 
 
 def tune(
     suite: Suite,
-    methods: Sequence[str],
+    plan: Sequence[RunConfig],
     manifest: Manifest,
     saved: Path,
     out: Path,
     jobs: int,
     console: Console,
+    launch: Launch,
 ) -> Suite:
     """The suite with the best setting of each method, after all trials that were not done before.
 
     Args:
         suite: as it is declared.
-        methods: names of the methods.
+        plan: the runs that are to be done; their methods are tuned.
         manifest: the data; `saved` is its file.
         saved: for the trials' processes.
         out: the suite's folder.
         jobs: trials at a time, of different methods.
         console: where to say what happens.
+        launch: what does the trials.
 
     Raises:
         UserError: if validation has nothing to judge by, or a trial's budget buys no step.
     """
-    names = tuned(suite, methods)
+    names = tuned(plan)
     if len(manifest.classes) < 2 or (manifest.split("val").labels < 0).all():
         raise UserError(
             f"--tune judges on validation: {suite.data['name']} has no validation split with one label a sample"
@@ -99,27 +103,44 @@ def tune(
     for name in names:
         config = trial_config(suite, name, {})
         Plan.of(config, partial(build_method, config, manifest), len(manifest.split("train")))
-    budget = next(iter(trial_config(suite, names[0], {}).budget.asked().items()))
-    console.print(
-        f"tuning: {suite.tune.trials} trials of each of {len(names)} methods, {budget[0]}={budget[1]:g} each",
-        highlight=False,
-    )
-    stop = threading.Event()
-
-    def search(method: str) -> dict[str, Any]:
-        try:
-            return _search(suite, method, saved, out / FOLDER, jobs, console, stop)
-        except BaseException:
-            stop.set()
-            raise
-
-    with ThreadPoolExecutor(jobs) as pool:
-        try:
-            found = dict(zip(names, pool.map(search, names), strict=True))
-        except BaseException:  # Ctrl-C, mostly: what runs is ended, what waits is not begun
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+        ((unit, amount),) = config.budget.asked().items()
+        console.print(f"tuning {name}: {suite.tune.trials} trials of {unit}={amount:g} each", highlight=False)
+    studies = {name: _study(out / FOLDER, name) for name in names}
+    for number in range(suite.tune.trials):
+        drawn = {
+            name: _draw(suite, name, number, study.trials)
+            for name, study in studies.items()
+            if len(study.trials) == number
+        }
+        if not drawn:  # all of these are done
+            continue
+        tasks = [
+            Task(
+                place,
+                f"{name} trial {number + 1} ({said(settings)})",
+                trial_config(suite, name, settings),
+                out / FOLDER / name / f"trial-{number}",
+            )
+            for place, (name, settings) in enumerate(drawn.items())
+        ]
+        with (
+            Board(console, [task.label for task in tasks], jobs) as board,
+            closing(launch(tasks, saved, jobs, board)) as ended,
+        ):
+            for task, record in ended:
+                name = task.config.method["name"]
+                _keep(studies[name], suite, name, drawn[name], record)
+                shutil.rmtree(task.folder / "checkpoints", ignore_errors=True)  # its networks are not used
+                board.over(task.label, record)
+    found = {name: _summary(suite, name, study.trials) for name, study in studies.items()}
+    for name, about in found.items():
+        best = about["best"]
+        console.print(
+            f"  {name}: {said(best['settings'])}, {100 * best['score']:.1f} % on validation"
+            if best
+            else f"  {name}: no trial was completed, its own setting is used",
+            highlight=False,
+        )
     best = {n: nested(about["best"]["settings"]) for n, about in found.items() if about["best"]}
     return dataclasses.replace(suite, methods=merge(suite.methods, best), tuned=found)
 
@@ -134,25 +155,6 @@ def trial_config(suite: Suite, method: str, settings: Mapping[str, Any]) -> RunC
         evaluation=dataclasses.replace(config.evaluation, protocols=(), probes=1),
         wandb="off",
     )
-
-
-def _search(
-    suite: Suite, method: str, saved: Path, out: Path, jobs: int, console: Console, stop: threading.Event
-) -> dict[str, Any]:
-    """All trials of one method, and what they found."""
-    study, total = _study(out, method), suite.tune.trials
-    for number in range(len(study.trials), total):
-        if stop.is_set():
-            raise InterruptedError(method)
-        settings = _draw(suite, method, number, study.trials)
-        record = _try(
-            trial_config(suite, method, settings), saved, out / method / f"trial-{number}", jobs, stop
-        )
-        score, said = _keep(study, suite, method, settings, record), f"trial {number + 1} of {total}"
-        shown = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
-        result = record["error"] if score is None else f"{100 * score:.1f} % on validation"
-        console.print(f"  {method}: {said}: {result} with {shown}", highlight=False, markup=False)
-    return _summary(suite, method, study.trials)
 
 
 def _study(out: Path, method: str) -> Any:
@@ -196,14 +198,6 @@ def own_settings(suite: Suite, method: str) -> dict[str, Any] | None:
     return found
 
 
-def _try(config: RunConfig, saved: Path, out: Path, jobs: int, stop: threading.Event) -> dict[str, Any]:
-    """The record of one trial; its networks are not kept."""
-    shutil.rmtree(out, ignore_errors=True)  # of a trial that was interrupted
-    record = run_in_process(config, saved, out, False, lambda message: None, jobs, stop)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
-    return record
-
-
 def score_of(record: Mapping[str, Any]) -> float | None:
     """The last point of the online probes' curves, mean over the modalities; None where there is none."""
     curves = record.get("curves") or {}
@@ -211,9 +205,7 @@ def score_of(record: Mapping[str, Any]) -> float | None:
     return statistics.fmean(last) if last and record["status"] == "completed" else None
 
 
-def _keep(
-    study: Any, suite: Suite, method: str, settings: dict[str, Any], record: Mapping[str, Any]
-) -> float | None:
+def _keep(study: Any, suite: Suite, method: str, settings: dict[str, Any], record: Mapping[str, Any]) -> None:
     """Puts a trial into the study."""
     from optuna.trial import TrialState, create_trial
 
@@ -229,7 +221,6 @@ def _keep(
             user_attrs={"spent": spent, "error": error},
         )
     )
-    return score
 
 
 def _summary(suite: Suite, method: str, trials: Sequence[Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ssl_av.bench.groups import Group, Number, get
+from ssl_av.bench.space import said
 from ssl_av.bench.tables import Cell, Column, Row, Table, build, cell
 
 
@@ -77,13 +78,6 @@ def tuning_note(groups: Sequence[Group]) -> str:
 def tuning(group: Group) -> Mapping[str, Any]:
     """What a method's records say of its tuning; all seeds say the same."""
     return next((found for run in group.records if (found := get(run, "tuning"))), {})
-
-
-def said(settings: object) -> str:
-    """``{"optim.lr": 0.00123}`` as "optim.lr 0.00123"."""
-    if not isinstance(settings, Mapping):
-        return ""
-    return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in settings.items())
 
 
 def _number(*path: str) -> Callable[[Group], Number]:

@@ -6,7 +6,6 @@ import dataclasses
 import io
 import json
 import math
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,47 +41,58 @@ def suite(**tune: Any) -> Suite:
     return dataclasses.replace(load_suite("tiny"), tune=Tune(**{"trials": 6, "space": LR} | tune))
 
 
-@pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What was tried, in trials whose score is highest at a rate of 3e-3; rates of AVID above it fail."""
-    configs: list[Any] = []
+class Trials:
+    """In place of processes: scores are highest at a rate of 3e-3; rates of AVID above it fail."""
 
-    def one(config, manifest, out, resume, listen, share, stop):
-        configs.append(config)
+    def __init__(self, most: int = 1000) -> None:
+        self.configs: list[Any] = []
+        self.rounds: list[list[str]] = []
+        self.most = most
+
+    def __call__(self, tasks: Any, manifest: Path, jobs: int, board: Any) -> Any:
+        self.rounds.append([task.config.method["name"] for task in tasks])
+        for task in tasks:
+            if len(self.configs) == self.most:
+                raise KeyboardInterrupt
+            self.configs.append(task.config)
+            yield task, self.record(task.config)
+
+    @staticmethod
+    def record(config: Any) -> dict[str, Any]:
         lr = config.method["optim"]["lr"]
         spent = {"samples": 2400, "seconds": 2.0, "joules": None}
         record = {
-            "budget": {"spent": spent},
-            "cost": {"total_seconds": 3.0},
-            "error": None,
-            "status": "completed",
-        }
+            "budget": {"spent": spent}, "cost": {"total_seconds": 3.0}, "error": None, "status": "completed",
+        }  # fmt: skip
         if config.method["name"] == "avid" and lr > 3e-3:
             return record | {"status": "failed", "error": "the loss is nan", "cost": {}}
         score = 1 - abs(math.log10(lr / 3e-3)) / 3
         curves = {"probe_video": [(0, 0.0), (9, score)], "probe_audio": [(9, score)], "knn_video": [(9, 0.0)]}
         return record | {"curves": curves}
 
-    monkeypatch.setattr(tuning, "run_in_process", one)
-    return configs
+
+@pytest.fixture
+def tried() -> Trials:
+    """What was tried."""
+    return Trials()
 
 
-def go(found: Suite, out: Path, methods: tuple[str, ...] = ("brave", "avid"), jobs: int = 1) -> Suite:
-    console = Console(file=io.StringIO())
-    return tuning.tune(found, methods, Manifest([0, 1]), out / "m", out, jobs, console)  # type: ignore[arg-type]
+def go(found: Suite, out: Path, trials: Trials, methods: tuple[str, ...] = ("brave", "avid")) -> Suite:
+    console, plan = Console(file=io.StringIO()), found.plan(methods)
+    return tuning.tune(found, plan, Manifest([0, 1]), out / "m", out, 1, console, trials)  # type: ignore[arg-type]
 
 
 def test_each_method_gets_as_many_trials_and_the_best_is_used(tried, tmp_path: Path):
     before = suite()
-    after = go(before, tmp_path)
-    names = [c.method["name"] for c in tried]
+    after = go(before, tmp_path, tried)
+    names = [c.method["name"] for c in tried.configs]
     assert {n: names.count(n) for n in names} == {"brave": 6, "avid": 6, "supervised": 6}
-    for config in tried:
+    for config in tried.configs:
         assert config.evaluation.protocols == (), "the test split is not read"
         assert config.evaluation.probes == 1
         assert config.budget.asked() == {"samples": 2400}, "a quarter"
         assert 1e-4 <= config.method["optim"]["lr"] <= 1e-2
-    rates = {n: [c.method["optim"]["lr"] for c in tried if c.method["name"] == n] for n in names}
+    rates = {n: [c.method["optim"]["lr"] for c in tried.configs if c.method["name"] == n] for n in names}
     assert rates["brave"][0] == 1e-3, "the suite's own first"
     assert rates["avid"][0] == 2e-3
     assert rates["brave"][1:3] == rates["avid"][1:3] == rates["supervised"][1:3], "the same draws for all"
@@ -102,42 +112,23 @@ def test_each_method_gets_as_many_trials_and_the_best_is_used(tried, tmp_path: P
     json.dumps(about)
 
 
-def test_an_interrupted_tuning_goes_on_as_if_nothing_had_happened(tried, tmp_path: Path, monkeypatch):
-    whole = go(suite(), tmp_path / "whole").tuned
-    del tried[:]
-    real, count = tuning.run_in_process, iter(range(100))
-
-    def killed(*words: Any) -> Any:
-        if next(count) == 4:
-            raise KeyboardInterrupt
-        return real(*words)
-
-    monkeypatch.setattr(tuning, "run_in_process", killed)
+def test_an_interrupted_tuning_goes_on_as_if_nothing_had_happened(tmp_path: Path):
+    whole, cut, rest = Trials(), Trials(most=7), Trials()
+    found = go(suite(), tmp_path / "whole", whole).tuned
+    assert whole.rounds == [["brave", "avid", "supervised"]] * 6
     with pytest.raises(KeyboardInterrupt):
-        go(suite(), tmp_path / "cut")
-    assert len(tried) == 4
-    assert go(suite(), tmp_path / "cut").tuned == whole
-    assert len(tried) == 18, "what was done is not done again"
-    assert go(suite(), tmp_path / "cut").tuned == whole
-    assert len(tried) == 18
-
-
-def test_methods_are_tuned_beside_each_other(tried, tmp_path: Path, monkeypatch):
-    alone = go(suite(), tmp_path / "alone").tuned
-    together = threading.Barrier(2, timeout=20)
-    real = tuning.run_in_process
-
-    def paired(config: Any, *words: Any) -> Any:
-        if config.method["name"] != "supervised":
-            together.wait()  # breaks unless two methods are tried at once
-        return real(config, *words)
-
-    monkeypatch.setattr(tuning, "run_in_process", paired)
-    assert go(suite(), tmp_path / "paired", jobs=2).tuned == alone
+        go(suite(), tmp_path / "cut", cut)
+    assert len(cut.configs) == 7
+    assert go(suite(), tmp_path / "cut", rest).tuned == found
+    assert len(rest.configs) == 18 - 7, "what was done is not done again"
+    assert rest.rounds[0] == ["avid", "supervised"], "the third trial of BraVe was over"
+    again = Trials()
+    assert go(suite(), tmp_path / "cut", again).tuned == found
+    assert again.rounds == []
 
 
 def test_a_method_of_which_no_trial_succeeds_keeps_its_own_setting(tried, tmp_path: Path):
-    found = go(suite(space={"optim.lr": {"uniform": [4e-3, 1e-2]}}), tmp_path, ("avid",))
+    found = go(suite(space={"optim.lr": {"uniform": [4e-3, 1e-2]}}), tmp_path, tried, ("avid",))
     assert found.tuned["avid"]["best"] is None
     assert found.tuned["avid"]["own"] is None, "2e-3 is not in the space"
     assert found.tuned["avid"]["failed"] == 6
@@ -146,8 +137,8 @@ def test_a_method_of_which_no_trial_succeeds_keeps_its_own_setting(tried, tmp_pa
 
 def test_a_method_s_space_has_more_and_wins(tried, tmp_path: Path):
     more = {"avid": {"optim.lr": {"log": [1e-4, 2e-3]}, "temperature": {"choice": [0.07, 0.15]}}}
-    go(suite(methods=more), tmp_path)
-    for config in tried:
+    go(suite(methods=more), tmp_path, tried)
+    for config in tried.configs:
         assert ("temperature" in json.dumps(config.method)) == (config.method["name"] == "avid")
         if config.method["name"] == "avid":
             assert config.method["temperature"] in (0.07, 0.15)
@@ -156,9 +147,10 @@ def test_a_method_s_space_has_more_and_wins(tried, tmp_path: Path):
 
 def test_what_cannot_be_judged_is_refused(tried, tmp_path: Path):
     for manifest in (Manifest([]), Manifest([-1, -1]), Manifest([0, 1], classes=1)):
+        plan = suite().plan(["avid"])
         with pytest.raises(UserError, match="no validation split with one label a sample"):
-            tuning.tune(suite(), ["avid"], manifest, tmp_path, tmp_path, 1, Console())  # type: ignore[arg-type]
-    assert not tried
+            tuning.tune(suite(), plan, manifest, tmp_path, tmp_path, 1, Console(), tried)  # type: ignore[arg-type]
+    assert not tried.configs
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_two_trials_then_the_run_with_the_better_one(ssl_av, tmp_path: Path):
     words = ["bench", "--methods", "avid", "--suite", "mine.yaml", "--out", out, "--tune"]
     done = ssl_av(*words, "trials=2", timeout=600)
     assert done.returncode == 0, done.stderr
-    assert "tuning: 2 trials of each of 1 methods, samples=16 each" in done.stdout
+    assert "tuning avid: 2 trials of samples=16 each" in done.stdout
     record = {r["method"]: r for r in load_records(out)}["avid"]
     about = record["tuning"]
     assert (about["trials"], about["failed"], about["budget"]) == (2, 0, {"samples": 16})
