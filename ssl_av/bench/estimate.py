@@ -77,7 +77,7 @@ def from_a_step(config: RunConfig, cost: Cost, samples: int, steps: int, share: 
     method = new_method(config, samples, classes=2).to(device).train()
     batch = {name: torch.rand(videos, *shape, device=device) for name, shape in cost.views.items()}
     threads = torch.get_num_threads()
-    torch.set_num_threads(max(config.loading.compute_threads // share, 1))
+    torch.set_num_threads(config.loading.compute_threads(share))
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=cost.mixed):
             seconds = min(_step(method, batch, device) for _ in range(2))  # the first one also sets up

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ssl_av.bench import by_class, features
+from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.hover import Spot, spots
 from ssl_av.bench.latex import to_latex
 from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.pictures import embedded
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
 from ssl_av.bench.results_csv import to_csv
@@ -46,9 +48,12 @@ def write_report(folder: Path | str) -> Path:
     figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
     (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
     (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
+    details, looks = by_class.details(found.groups, folder), features.looks(found.groups, folder)
+    spread = features.side_by_side(found.groups, folder)
+    more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
+    (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
     environment = _environment()
     context = {
         "digest": found,
@@ -56,6 +61,10 @@ def write_report(folder: Path | str) -> Path:
         "spots": marked,
         "captions": captions,
         "notes": notes,
+        "by_class": details,
+        "looks": looks,
+        "spread": spread,
+        "diagnostics": diagnostics_table(found.groups),
         "colours": {
             "light": colours(group.method for group in found.groups),
             "dark": colours((group.method for group in found.groups), Style(dark=True)),
@@ -106,7 +115,7 @@ def _draw(
                 marked.setdefault(name, {})[look] = spots(figure)
             if look == "wide":
                 (folder / f"{name}.png").write_bytes(data)
-            looks[look] = Markup("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+            looks[look] = embedded(data)
         if looks:
             figures[name] = looks
     return figures, marked
@@ -141,7 +150,8 @@ def _notes(found: Digest) -> dict[str, str]:
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
-        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
+        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
+        + by_class.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",

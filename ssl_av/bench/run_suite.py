@@ -28,6 +28,8 @@ from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
+from ssl_av.tracking import Tracking
+from ssl_av.tracking.suite import log_suite
 
 Record = dict[str, Any]
 
@@ -81,7 +83,16 @@ def run_suite(
             f"({counts}; {len(manifest.skipped)} skipped){at_once}"
         )
         records = _run(chosen, folder, saved, jobs, len(manifest.classes), console, launch)
-        return _finish(out, records, console)
+        code = _finish(out, records, console)
+        tracking = Tracking.of(suite.wandb)
+        if tracking.on:
+            try:
+                log_suite(out, tracking)
+            except (
+                Exception
+            ) as e:  # the report is written: W&B's trouble must not make the suite a failed one
+                console.print(f"W&B has not got the comparison: {' '.join(str(e).split())}", markup=False)
+        return code
 
 
 def _prepare(suite: Suite, plan: Sequence[RunConfig]) -> Manifest:

@@ -11,7 +11,7 @@ import yaml
 
 from ssl_av.config import RunConfig, load_yaml
 from ssl_av.errors import UserError
-from ssl_av.resume import is_whole, last_checkpoint
+from ssl_av.resume import newest_whole
 
 
 def run_name(config: RunConfig) -> str:
@@ -32,8 +32,8 @@ def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
 
 def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
     """The checkpoint that an interrupted run of this very configuration goes on from; None: it begins anew."""
-    last = last_checkpoint(folder)
-    if (folder / "record.json").is_file() or not is_whole(last):
+    last = newest_whole(folder)
+    if (folder / "record.json").is_file() or last is None:
         return None
     try:
         same = is_same(load_yaml(folder / "config.yaml"), config)
@@ -44,9 +44,13 @@ def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
 
 def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
     """Whether a run's config.yaml is this configuration, in all that changes a result."""
-    new = json.loads(json.dumps(config.to_dict()))
-    old = json.loads(json.dumps(old))
-    ignore = ("wandb", "suite")
-    return {k: v for k, v in old.items() if k not in ignore} == {
-        k: v for k, v in new.items() if k not in ignore
-    }
+    return _settings(old) == _settings(config.to_dict())
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's configuration makes its results."""
+    found: dict[str, Any] = json.loads(
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
+    )
+    found.get("evaluation", {}).pop("figures", None)
+    return found

@@ -10,9 +10,12 @@ from markupsafe import Markup
 
 SECTIONS = {
     "results": "Results",
+    "classes": "By class",
     "curves": "Learning curves",
     "cost": "Cost",
+    "features": "Features",
     "collapse": "Measures of collapse",
+    "diagnostics": "Diagnostics",
     "budget": "Budget",
     "skipped": "Skipped and failed",
     "settings": "Settings",

@@ -14,13 +14,15 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
+from ssl_av.safety import Safety
+from ssl_av.tracking.settings import Tracking
 
 ABOUT, PART = "suite.json", "suite.part"
 """What a suite is, and what is left of that where a process died while it wrote it."""
 
-GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer")
+GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb", "jobs")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Suite:
         references: rows to compare with.
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
-        wandb: ``off``, ``offline``, ``online``.
+        safety: how every training is guarded.
+        wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
     """
 
@@ -54,7 +57,8 @@ class Suite:
     references: tuple[str, ...] = ("random", "supervised")
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
-    wandb: str = "off"
+    safety: Safety = Safety()
+    wandb: str | dict[str, Any] = "off"
     jobs: int = 1
 
     def run_config(self, method: str, seed: int) -> RunConfig:
@@ -69,6 +73,7 @@ class Suite:
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
+            safety=self.safety,
         )
 
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
@@ -85,8 +90,9 @@ class Suite:
         """What must be equal for runs to stand in one table."""
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
-        # How fast data arrive does not change a result.
+        # How fast data arrive, and what is drawn, does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
+        shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
         return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
 
 
@@ -120,12 +126,14 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
+    known["safety"] = Safety(**check("safety", Safety, known.get("safety") or {}))
     for key in ("references", "seeds"):
         if key in known:
             if not isinstance(known[key], (list, tuple)):
                 raise UserError(f"{where}: {key} is a list, got {known[key]!r}")
             known[key] = tuple(known[key])
     check_seeds("seeds", known.get("seeds", (0,)))
+    known["wandb"] = Tracking.of(known.get("wandb", "off")).value()
     jobs = known.get("jobs", 1)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{where}: jobs is a number of runs at a time, at least 1, got {jobs!r}")
