@@ -24,6 +24,7 @@ from ssl_av.bench.suite import Suite, before
 from ssl_av.config import RunConfig
 from ssl_av.cost import Cost, measure
 from ssl_av.dry_run import training_samples
+from ssl_av.resume import peek
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,7 @@ def _cost(config: RunConfig, samples: int) -> Cost | None:
 
 def _steps_done(folder: Path, config: RunConfig) -> int:
     """Steps that are in the checkpoint that a run goes on from."""
-    import torch
-
-    begin = checkpoint_of(folder, config)
-    if begin is None:
-        return 0
-    return int(torch.load(begin, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    return peek(checkpoint_of(folder, config))[0]
 
 
 def _summary(runs: Sequence[Planned], jobs: int, out: Path) -> list[str]:
