@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
 from ssl_av.config import RunConfig
 from ssl_av.cost import Cost, measure
+from ssl_av.data.loading import cores
 from ssl_av.dry_run import training_samples
 from ssl_av.resume import peek
 
@@ -49,7 +49,7 @@ def dry_run(
     plan = only(suite.plan(methods), wanted)
     before(out, suite)
     samples = training_samples(plan[0], None)
-    jobs = min(suite.jobs, os.cpu_count() or 1, len(plan))
+    jobs = min(suite.jobs, cores(), len(plan))
     runs = _planned(suite, plan, out, samples, jobs, console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state", "steps", "videos", "parameters", "time", "known from"):
