@@ -273,7 +273,7 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
             table.add_row(protocol, "–", result["skipped"])
             continue
         for what, numbers in result.items():
-            shown = [k for k in numbers if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|[rp]\d+", k)]
+            shown = [k for k in numbers if re.fullmatch(r"(clip_)?(top[15]|map)(_tuned\w+)?|[rp]\d+", k)]
             table.add_row(protocol, what, "  ".join(f"{k} {bracketed(numbers, k)}" for k in shown))
     console.print(table)
     console.print(explained(record["results"]), end="", highlight=False, markup=False, soft_wrap=True)

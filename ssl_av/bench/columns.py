@@ -24,6 +24,8 @@ WORDS = {
     "top1": "top-1",
     "top5": "top-5",
     "map": "mAP",
+    "clip_top1": "top-1 of clips",
+    "clip_map": "mAP of clips",
 }
 
 
@@ -74,7 +76,7 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
             continue
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if re.fullmatch(r"(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
+                if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
                     head = f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns
@@ -184,7 +186,7 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
     by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
     if by_class is None or protocol == "av-retrieval":
         return None, ""
-    if metric == "top1":
+    if metric in ("top1", "clip_top1"):
         return by_class, ""
     if protocol == "retrieval":
         # One of k neighbours drawn at random has the query's class, when the classes are of one size.

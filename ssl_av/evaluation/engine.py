@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
 from ssl_av.evaluation.certainty import attach, locate
-from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Splits
-from ssl_av.evaluation.library import Library, Report
+from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Splits, Subject
+from ssl_av.evaluation.library import Library
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
@@ -79,7 +80,7 @@ def measure(
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
-            library.fill(data, taking, number)
+            library.fill(data, [p for p in taking if not KINDS[p.kind].trains], number)
             for protocol in taking:
                 _one(protocol, library, data, seed, out, report, watch if number == 0 else None)
     for protocol in resolved:
@@ -104,19 +105,36 @@ def _one(
         report(p.name, 0, 0, {})
     about = out.protocols.setdefault(p.name, _about(p))
     try:
-        splits = library.splits(data, p)
-        about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
-        about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
-        if watch:
-            watch(p, splits)
-        outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
+        outcome = _outcome(p, library, data, seed, report, watch)
     except NotApplicableError as e:
         out.results[p.name] = {"skipped": str(e)}
         out.outcomes.pop(p.name, None)
         return
-    locate(outcome, splits)
+    about["samples"].append(outcome.samples)
+    about["skipped"].append(len(outcome.skipped))
+    library.skipped |= outcome.skipped
     about["data"].append(data.manifest.hash)
     out.outcomes.setdefault(p.name, []).append(outcome)
+
+
+def _outcome(
+    p: Protocol, library: Library, data: AVDataModule, seed: int, report: Report | None, watch: Watch | None
+) -> Outcome:
+    """What a kind finds, on features or by training a copy of the network."""
+    kind, classes = KINDS[p.kind], len(data.manifest.classes)
+    if kind.trains:
+        towers = library.towers
+        nets = {m: copy.deepcopy(towers.method.net(m)) for m in towers.modalities if m in p.modalities}
+        return kind.measure(Subject(nets, towers.inputs, towers.own, data, report), p, classes, seed)
+    splits = library.splits(data, p)
+    if watch:
+        watch(p, splits)
+    outcome = kind.measure(splits, p, classes, seed)
+    locate(outcome, splits)
+    seen = {name: f for name, f in splits.items() if name != "val_as_train"}
+    outcome.samples = {name: len(f) for name, f in seen.items()}
+    outcome.skipped = {path: why for f in seen.values() for path, why in f.skipped.items()}
+    return outcome
 
 
 def _conclude(p: Protocol, out: Measured, classes: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,11 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
 from ssl_av.evaluation.code import code_version
 from ssl_av.evaluation.features import Features, Piece, labels_of, pieces
-from ssl_av.evaluation.kinds import KINDS
+from ssl_av.evaluation.kinds import KINDS, Report
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.store import Store, digest
 from ssl_av.evaluation.towers import Towers
 from ssl_av.evaluation.views import Column, Cut, cut, pool_name
-
-#: (what is going on, done, total, named numbers)
-Report = Callable[[str, int, int, dict[str, float]], None]
 
 #: validation in the clips of training; its samples are those of ``val``
 SOURCE = {"val_as_train": "val"}

@@ -22,9 +22,8 @@ from ssl_av.evaluation.kinds import (
     register_kind,
 )
 from ssl_av.evaluation.kinds._labels import accuracy, examples, labelled, need, sides
+from ssl_av.evaluation.kinds._tuned import Choice, add_tuned
 from ssl_av.evaluation.protocols import Protocol
-
-TUNED = {"test": "tuned_on_test", "first-split": "tuned_on_first_split"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class LinearSVM:
     normalise: Literal["standard", "l2", "none"] = "standard"
     costs: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     refit: bool = False
-    paper_choice: Literal["none", "test", "first-split"] = "none"
+    paper_choice: Choice = "none"
     tolerance: float = 1e-3
     max_iter: int = 3000
     solver: str = "liblinear"
@@ -112,16 +111,7 @@ def _splits(settings: LinearSVM) -> tuple[str, ...]:
 
 def _combine(outcomes: list[Outcome], protocol: Protocol) -> Results:
     """The folds' mean; the second figure is chosen over all folds, as the papers choose it."""
-    results = average(outcomes, protocol)
-    way = protocol.settings.paper_choice
-    if way != "none":
-        for side in results:
-            each = [o.results[side]["test_by_C"] for o in outcomes]
-            means = {c: float(np.mean([e[c] for e in each])) for c in each[0]}
-            judged = means if way == "test" else each[0]
-            metric = "map" if "map" in outcomes[0].results[side] else "top1"
-            results[side][f"{metric}_{TUNED[way]}"] = means[max(judged, key=judged.__getitem__)]
-    return results
+    return add_tuned(average(outcomes, protocol), outcomes, protocol.settings.paper_choice, "test_by_C")
 
 
 @register_kind("linear-svm", LinearSVM, _splits, combine=_combine)
