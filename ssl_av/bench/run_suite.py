@@ -29,6 +29,7 @@ from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
+from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
 from ssl_av.tracking import Tracking
@@ -115,6 +116,7 @@ def _prepare(suite: Suite, plan: Sequence[RunConfig]) -> Manifest:
             views += asked_views(build_method(config, manifest))
             if method_class(config.method["name"]).trains:
                 Plan.of(config, partial(build_method, config, manifest), len(manifest.split("train")))
+    prepare_elsewhere(first, views)  # what is not there is told before anything is trained
     return restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
 
 
