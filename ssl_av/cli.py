@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ssl_av import __version__, commands, rerun
+from ssl_av.bench.space import parse_trials
 from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
@@ -72,7 +73,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
     fit.add_argument(
-        "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
+        "--budget",
+        metavar="UNIT=N",
+        help="samples=N, steps=N, flops=X, minutes=M or epochs=N (default: the suite's)",
     )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
     tracking.add_options(fit)
@@ -112,7 +115,17 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
     bench.add_argument("--eval", **ELSEWHERE)
-    bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
+    bench.add_argument(
+        "--budget",
+        metavar="UNIT=N",
+        help="of every run: samples=N, steps=N, flops=X, minutes=M or epochs=N",
+    )
+    bench.add_argument(
+        "--tune",
+        type=parse_trials,
+        metavar="trials=N",
+        help="first, as many trials of every method over the suite's search space, judged on validation",
+    )
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
     tracking.add_options(bench)

@@ -82,8 +82,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods([*names, *dotted.get("methods", {})])
     launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
-    if args.budget:
-        overrides["budget"] = args.budget
+    overrides |= {name: given for name in ("budget", "tune") if (given := getattr(args, name))}
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
     overrides |= tracking_options(args)

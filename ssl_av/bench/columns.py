@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from ssl_av.bench.axes import SPENT_AS, axis_column
 from ssl_av.bench.groups import UNTRAINED, Group, Number, get
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Cell, Column, Row, Table, cell
@@ -104,11 +105,12 @@ def _elsewhere(groups: Sequence[Group]) -> list[Column]:
 
 
 def cost_columns() -> list[Column]:
-    """Time, speed, waiting, memory and size."""
+    """Time, operations, speed, waiting, memory and size."""
     rate = "Training speed"
     return [
         Column("train", _trained("cost", "train_seconds"), "seconds", "Seconds"),
         Column("evaluate", lambda group: group.number("cost", "eval_seconds"), "seconds", "Seconds"),
+        Column("a step", _trained("cost", "flops_per_step"), "giga", "GFLOP"),
         Column("clips/s", _trained("cost", "clips_per_second"), "decimal", rate),
         Column("samples/s", _trained("cost", "samples_per_second"), "decimal", rate),
         Column("for data (%)", _trained("cost", "data_wait_share"), "percent", "Waiting"),
@@ -152,8 +154,8 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
     """What was asked, what was spent of each kind, and in which stages."""
     columns = [Column("asked", lambda group: said_budget(_first(group, "budget", "asked")))]
     for kind in _keys(groups, "budget", "spent"):
-        form = "seconds" if kind == "seconds" else "count"
-        columns.append(Column(kind, _trained("budget", "spent", kind), form, "Spent"))
+        title, form = axis_column(groups, kind)
+        columns.append(Column(title, _spent(kind), form, "Spent"))
     for kind in _keys(groups, "budget", "asked"):
         columns.append(Column(f"{kind} (%)", _spent_share(kind), "percent", "Spent of asked"))
     if any(_first(group, "stages") for group in groups):
@@ -241,14 +243,25 @@ def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
     return lambda g: Number() if g.method == "random" else g.number(*path).minus(untrained.number(*path))
 
 
+def _spent(kind: str) -> Callable[[Group], Number]:
+    def amount(group: Group) -> Number:
+        number = _trained("budget", "spent", kind)(group)
+        # A machine without a GPU or a counter of energy is no failure of the run.
+        return Number(why="not recorded") if number.why == "no finite number" else number
+
+    return amount
+
+
 def _spent_share(kind: str) -> Callable[[Group], Number]:
+    axis, unit = SPENT_AS.get(kind, (kind, 1.0))
+
     def share(group: Group) -> Number:
         if group.method in UNTRAINED:
             return Number(why="not trained")
-        spent, asked = group.number("budget", "spent", kind), group.number("budget", "asked", kind)
+        spent, asked = _spent(axis)(group), group.number("budget", "asked", kind)
         if not spent or not asked or not asked.mean:
             return Number(why=spent.why or asked.why)
-        return Number((spent.mean / asked.mean,), (spent.seeds[0],))
+        return Number((spent.mean / unit / asked.mean,), (spent.seeds[0],))
 
     return share
 
