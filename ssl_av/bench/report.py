@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,15 +10,20 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ssl_av.bench import by_class, features
+from ssl_av.bench.axes import fairness
+from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.hover import Spot, spots
 from ssl_av.bench.latex import to_latex
 from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.pictures import embedded
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
 from ssl_av.bench.results_csv import to_csv
 from ssl_av.bench.sections import render_sections
 from ssl_av.bench.style import colours, png
+from ssl_av.bench.tuned import tuning_note
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 
@@ -29,6 +33,8 @@ LOOKS = {
     "wide_dark": Style(dark=True),
     "narrow_dark": Style(dark=True, narrow=True),
 }
+
+FLOPS = "FLOPs: of the networks' forward and backward, counted for each method; without transforms and loss."
 
 
 def write_report(folder: Path | str) -> Path:
@@ -46,9 +52,12 @@ def write_report(folder: Path | str) -> Path:
     figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
     (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
     (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
+    details, looks = by_class.details(found.groups, folder), features.looks(found.groups, folder)
+    spread = features.side_by_side(found.groups, folder)
+    more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
+    (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
     environment = _environment()
     context = {
         "digest": found,
@@ -56,6 +65,10 @@ def write_report(folder: Path | str) -> Path:
         "spots": marked,
         "captions": captions,
         "notes": notes,
+        "by_class": details,
+        "looks": looks,
+        "spread": spread,
+        "diagnostics": diagnostics_table(found.groups),
         "colours": {
             "light": colours(group.method for group in found.groups),
             "dark": colours((group.method for group in found.groups), Style(dark=True)),
@@ -106,7 +119,7 @@ def _draw(
                 marked.setdefault(name, {})[look] = spots(figure)
             if look == "wide":
                 (folder / f"{name}.png").write_bytes(data)
-            looks[look] = Markup("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+            looks[look] = embedded(data)
         if looks:
             figures[name] = looks
     return figures, marked
@@ -138,14 +151,19 @@ def _captions(found: Digest) -> dict[str, str]:
 def _notes(found: Digest) -> dict[str, str]:
     gain = any(column.group.startswith("Gain") for column in found.main.columns)
     cma = any("→" in cell.text for row in found.budget.rows for cell in row.cells)
+    stages = "Stages share one budget: what an earlier stage spends is not there for the next." * cma
+    counted = any(column.title.endswith("FLOP") for column in found.budget.columns)
+    asked = dict(found.facts).get("Budget a method", "")
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
-        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
+        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
+        + by_class.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",
-        "budget": "Stages share one budget: what an earlier stage spends is not there for the next." * cma,
+        "budget": " ".join(filter(None, [fairness(found.groups, asked), stages, FLOPS * counted])),
+        "tuning": tuning_note(found.groups),
         "command": "The command was not recorded (no suite.json beside records.jsonl, or none in it).",
     }
 

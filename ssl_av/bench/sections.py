@@ -10,10 +10,14 @@ from markupsafe import Markup
 
 SECTIONS = {
     "results": "Results",
+    "classes": "By class",
     "curves": "Learning curves",
     "cost": "Cost",
+    "features": "Features",
     "collapse": "Measures of collapse",
+    "diagnostics": "Diagnostics",
     "budget": "Budget",
+    "tuning": "Tuning",
     "skipped": "Skipped and failed",
     "settings": "Settings",
     "provenance": "Where the numbers come from",

@@ -16,7 +16,13 @@ FORMS: dict[str, tuple[float, int, bool]] = {
     "count": (1.0, 0, False),
     "decimal": (1.0, 1, False),
     "millions": (1e-6, 2, False),
+    "giga": (1e-9, 2, False),
+    "tera": (1e-12, 2, False),
+    "peta": (1e-15, 2, False),
+    "exa": (1e-18, 2, False),
 }
+PREFIXES = {form: 1 / FORMS[form][0] for form in ("giga", "tera", "peta", "exa")}
+"""What one of a large unit is."""
 
 
 def formatted(value: float, form: str, signed: bool | None = None) -> str:
@@ -47,6 +53,7 @@ class Cell:
         spread: standard deviation over seeds, printed after ± ("" for one seed).
         value: what to sort by; None sorts last.
         note: a footnote.
+        interval: its confidence interval, printed below or after it ("" without one).
         best: the best of the methods (references are not ranked).
         exact: with more decimals, seed by seed; shown where a reader points.
     """
@@ -56,10 +63,13 @@ class Cell:
     value: float | None = None
     note: str = ""
     best: bool = False
+    interval: str = ""
     exact: str = field(default="", compare=False)
 
     @property
     def plain(self) -> str:
+        if self.interval:
+            return f"{self.text} ({self.interval})"
         return f"{self.text} ± {self.spread}" if self.spread else self.text
 
 
@@ -77,6 +87,7 @@ class Column:
         chance_note: how that is known, when the records do not say it themselves.
         brief: also in the narrow table of the terminal.
         short: header that says it all where there is only one row of headers ("" = group and title).
+        interval: the confidence interval of a method's number, where it has one.
     """
 
     title: str
@@ -88,6 +99,7 @@ class Column:
     chance_note: str = ""
     brief: bool = False
     short: str = ""
+    interval: Callable[[Group], tuple[float, float] | None] | None = None
 
     @property
     def name(self) -> str:
@@ -179,6 +191,9 @@ def _recorded(numbers: Sequence[Number | str], groups: Sequence[Group]) -> bool:
 
 def _column_cells(column: Column, numbers: Sequence[Number | str], groups: Sequence[Group]) -> list[Cell]:
     cells = [cell(number, column.form) for number in numbers]
+    if column.interval is not None:
+        ends = map(column.interval, groups)
+        cells = [replace(c, interval=_range(e, column.form)) for c, e in zip(cells, ends, strict=True)]
     ranked = [
         (index, one)
         for index, (one, group) in enumerate(zip(cells, groups, strict=True))
@@ -223,6 +238,10 @@ def _spread(number: Number, form: str) -> str:
         _, _, decimals = formatted(number.mean, form).partition(".")
         return f"{number.std:,.{len(decimals) if decimals.isdigit() else 0}f}"
     return formatted(number.std, form, signed=False)
+
+
+def _range(interval: tuple[float, float] | None, form: str) -> str:
+    return "–".join(formatted(end, form) for end in interval) if interval else ""
 
 
 def _chance_cell(column: Column) -> Cell:

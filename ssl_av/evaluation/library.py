@@ -73,9 +73,11 @@ class Library:
             kept = np.ones(len(names), dtype=bool)
             for rows, _ in there.values():
                 kept &= rows >= 0
-            features = Features(labels_of(manifest)[kept])
+            features = Features(labels_of(manifest)[kept], index=np.flatnonzero(kept))
             for column, (rows, arrays) in there.items():
                 getattr(features, column.what)[column.modality] = _gather(rows[kept], arrays)
+            if "memory" in KINDS[p.kind].needs and split == "train":
+                features.memory = self.towers.memories(data.manifest.hash, len(names))
             lost = self._lost.get(view, {})
             features.skipped = {name: lost[name] for name in _paths(manifest) if name in lost}
             out[split] = features
@@ -93,6 +95,7 @@ class Library:
             Column(m, what, pool_name(p.pooling, m) if what == "pooled" else "own", p.merge)
             for m in self._modalities(p)
             for what in KINDS[p.kind].needs
+            if what != "memory"  # which no network has to be run for
         ]
 
     def _make(self, data: AVDataModule, part: Manifest, view: Cut, columns: set[Column], said: str) -> None:

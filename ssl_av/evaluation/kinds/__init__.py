@@ -44,10 +44,13 @@ class Predicted:
     Attributes:
         truth: [N] class, or [N, classes] bool where a sample has several.
         scores: [N, classes].
+        index: [N] rows of the manifest's test split. None: the test features that have a label, in their order; the
+            engine fills them in.
     """
 
     truth: np.ndarray
     scores: np.ndarray
+    index: np.ndarray | None = None
 
 
 @dataclass
@@ -107,9 +110,11 @@ class Kind:
         settings: class of `Protocol.settings`.
         splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
             classifier that is fitted once more on both.
-        needs: ``pooled`` features, or ``query`` and ``key`` in the shared space; or `NETWORK`.
+        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, the ``memory`` of the training split; or
+            `NETWORK`.
         combine: from several folds to one result.
         check: raises a `UserError` for a protocol that the kind cannot follow.
+        both: whether it needs picture and sound of a sample.
     """
 
     measure: Measure
@@ -118,6 +123,7 @@ class Kind:
     needs: tuple[str, ...]
     combine: Combine
     check: Callable[[Protocol], None] | None = None
+    both: bool = False
 
     @property
     def trains(self) -> bool:
@@ -158,7 +164,8 @@ KINDS = _Kinds()
 
 
 def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
-    """The mean over the folds of every number that all folds have, and each fold's own under ``folds``.
+    """The mean over the folds of every number that all folds have; their deviation (n − 1) under ``std``, and each
+    fold's own numbers under ``folds``.
 
     Of one fold, its results as they are.
     """
@@ -168,7 +175,10 @@ def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
     for side in outcomes[0].results:
         each = [o.results[side] for o in outcomes]
         shared = [k for k, v in each[0].items() if _number(v) and all(_number(e.get(k)) for e in each)]
-        sides[side] = {k: float(np.mean([e[k] for e in each])) for k in shared} | {"folds": each}
+        columns = {k: [e[k] for e in each] for k in shared}
+        sides[side] = {k: float(np.mean(x)) for k, x in columns.items()}
+        sides[side]["std"] = {k: float(np.std(x, ddof=1)) for k, x in columns.items()}
+        sides[side]["folds"] = each
         if all("converged" in e for e in each):
             sides[side]["converged"] = all(e["converged"] for e in each)
     return sides
@@ -181,6 +191,7 @@ def register_kind(
     needs: tuple[str, ...] = ("pooled",),
     combine: Combine = average,
     check: Callable[[Protocol], None] | None = None,
+    both: bool = False,
 ) -> Callable[[Measure], Measure]:
     """Makes a function a kind of protocol.
 
@@ -191,11 +202,12 @@ def register_kind(
         needs: which features; see `Kind`.
         combine: from several folds to one result.
         check: raises a `UserError` for a protocol that the kind cannot follow, when it is loaded.
+        both: whether it needs picture and sound of a sample.
     """
     needed = splits if callable(splits) else lambda _: splits
 
     def register(measure: Measure) -> Measure:
-        KINDS.add(name, Kind(measure, settings, needed, needs, combine, check))
+        KINDS.add(name, Kind(measure, settings, needed, needs, combine, check, both))
         return measure
 
     return register
