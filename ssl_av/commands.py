@@ -6,13 +6,15 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.resume import checkpoints
+from ssl_av.tracking.commands import options as tracking_options
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -65,15 +67,11 @@ def _names(what: str) -> dict[str, str]:
     }
 
 
-def report(folder: str) -> int:
-    """`ssl-av report`: writes a suite's report from its records."""
-    from ssl_av.bench.report import write_report
+def write_report(folders: Sequence[str], out: str | None = None) -> int:
+    """`ssl-av report`: writes a suite's report from its records, or one of several suites."""
+    from ssl_av.bench.merge import report
 
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
-    check_folder("report", Path(folder))
-    print(f"report: {write_report(Path(folder))}")
-    return 0
+    return report([Path(folder) for folder in folders], Path(out) if out else None)
 
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
@@ -82,13 +80,13 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     if not names:
         raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
     known_methods([*names, *dotted.get("methods", {})])
+    launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     if args.budget:
         overrides["budget"] = args.budget
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
-    if args.wandb:
-        overrides["wandb"] = args.wandb
+    overrides |= tracking_options(args)
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
@@ -98,11 +96,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods([*names, *suite.references])
     for config in suite.plan(names):
         check_settings(config)
-    from rich.console import Console
+    from ssl_av.bench.start import start
 
-    from ssl_av.bench.run_suite import run_suite
-
-    return run_suite(suite, names, out, command, Console())
+    return start(suite, names, out, command, args, launching)
 
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:
@@ -120,11 +116,11 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     return _train(config, out, args.resume)
 
 
-def _train(config: RunConfig, out: Path, resume: bool) -> int:
+def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    start = _start(out, config) if resume else None
+    start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
     check_folder("--out", out)

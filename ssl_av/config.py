@@ -11,6 +11,8 @@ import yaml
 
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
+from ssl_av.safety import Safety
+from ssl_av.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,11 @@ class RunConfig:
         evaluation: how it is measured.
         trainer: arguments of the Lightning trainer.
         seed: of everything random.
-        wandb: ``off``, ``offline`` or ``online``.
+        wandb: where it is logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
+        safety: how its training is guarded.
     """
 
     method: dict[str, Any]
@@ -132,10 +135,11 @@ class RunConfig:
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    wandb: str = "off"
+    wandb: str | dict[str, Any] = "off"
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
+    safety: Safety = Safety()
 
     @property
     def loading(self) -> Loading:
@@ -154,6 +158,8 @@ class RunConfig:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
+        if self.safety == Safety():
+            del values["safety"]
         for key in ("precision", "figures"):
             if values["evaluation"][key] == getattr(Evaluation, key):
                 del values["evaluation"][key]
@@ -165,11 +171,13 @@ class RunConfig:
         known = dict(values)
         known["budget"] = Budget(**known["budget"])
         known["evaluation"] = Evaluation(**known.get("evaluation", {}))
+        known["safety"] = Safety(**known.get("safety", {}))
         return cls(**known)
 
     def save(self, path: Path) -> None:
         """Writes it as YAML."""
-        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False), encoding="utf-8")
+        with whole_file(path) as file:
+            yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
 # libyaml, where there is one, reads the hundred files of `ssl-av list recipes` ten times as fast.

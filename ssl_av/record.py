@@ -12,6 +12,7 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import summary
 from ssl_av.data.probing import MISSING
+from ssl_av.whole import whole_file
 
 Record = dict[str, Any]
 
@@ -50,6 +51,5 @@ def write_record(record: Record, out: Path) -> None:
 
 def write_json(values: Record, path: Path) -> None:
     """Writes a file whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as file:
+        json.dump(values, file, indent=1)

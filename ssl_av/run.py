@@ -26,12 +26,16 @@ from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
+from ssl_av.faults import faults_explained
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 from ssl_av.record import Record, describe, write_json, write_record
 from ssl_av.resume import last_checkpoint
+from ssl_av.saving import write_checkpoint
+from ssl_av.tracking import Tracking
+from ssl_av.tracking.runs import finish_run, run_id, wandb_logger
 from ssl_av.training import Training, train
 
 
@@ -86,6 +90,19 @@ def execute(
     Returns:
         The record that was written.
     """
+    with faults_explained(config, out):
+        return _execute(config, manifest, out, report, callbacks, resume, share)
+
+
+def _execute(
+    config: RunConfig,
+    manifest: Manifest,
+    out: Path,
+    report: Report | None,
+    callbacks: list[pl.Callback] | None,
+    resume: Path | None,
+    share: int,
+) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     data = AVDataModule(usable, config.loading, config.seed)
@@ -97,7 +114,7 @@ def execute(
         if report:
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
-    torch.set_num_threads(max(config.loading.compute_threads // share, 1))
+    torch.set_num_threads(config.loading.compute_threads(share))
     keep_freed_memory()
     steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
     ClipDataset(
@@ -110,7 +127,7 @@ def execute(
     else:
         last_checkpoint(out).parent.mkdir(exist_ok=True)
         save_untrained(method, last_checkpoint(out))
-        trained = Training.of(config)
+        trained = Training.of(config, out)
 
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
@@ -124,6 +141,7 @@ def execute(
         "method": method.name,
         "paper": method.paper,
         "seed": config.seed,
+        "config": config.to_dict(),
         "suite": config.suite,
         **({"recipe": config.recipe} if config.recipe else {}),
         "status": "completed",
@@ -147,6 +165,7 @@ def execute(
             "data_wait_share": clock.wait / seconds if seconds else None,
             "peak_memory_mb": peak_memory_mb(),
             "runs_at_once": share,
+            "threads": torch.get_num_threads(),
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
         | {"total": sum(p.numel() for p in method.parameters())},
@@ -156,6 +175,7 @@ def execute(
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),
+        "health": trained.health,
         "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},
         "settings": method.settings,
@@ -170,6 +190,10 @@ def execute(
     if config.evaluation.figures:
         record["figures"] = glance.draw(method, data, out / "figures", config.seed)
     write_record(record, out)
+    if tracked := wandb_logger(
+        config, out, run_id(out)
+    ):  # the one of the training, or an untrained method's first
+        finish_run(tracked, record, out, Tracking.of(config.wandb).checkpoints)
     return record
 
 
@@ -194,7 +218,7 @@ def save_untrained(method: Method, path: Path) -> None:
         "pytorch-lightning_version": pl.__version__,
     }
     method.on_save_checkpoint(checkpoint)
-    torch.save(checkpoint, path)
+    write_checkpoint(checkpoint, path)
 
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The training of a run: the trainer, what watches it, and its logs."""
+"""The training of a run: the trainer, what watches it and what guards it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,33 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.errors import NotFinite, UserError
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe
 from ssl_av.evaluation.engine import Report
+from ssl_av.logs import loggers
 from ssl_av.methods.base import Method
-from ssl_av.resume import last_checkpoint
+from ssl_av.nonfinite import PassOver
+from ssl_av.resume import peek
+from ssl_av.saving import Checkpoints, WholeFiles
+from ssl_av.signals import Signals
 
 
 @dataclass
 class Training:
-    """What watched a training.
+    """What watches a training.
 
     Attributes:
         clock: its seconds.
         accounting: samples, clips, losses.
         probe: the online probes' curves.
         collapse: of its embeddings.
+        passed: batches whose loss was not finite.
+        checkpoints: of it.
         steps: optimiser steps that were made.
     """
 
@@ -35,13 +42,27 @@ class Training:
     accounting: Accounting
     probe: OnlineProbe
     collapse: Collapse
+    passed: PassOver
+    checkpoints: Checkpoints
     steps: int = 0
 
     @classmethod
-    def of(cls, config: RunConfig) -> Training:
+    def of(cls, config: RunConfig, out: Path) -> Training:
         """Before it begins."""
-        clock = Clock()
-        return cls(clock, Accounting(clock), OnlineProbe(config.evaluation.probes), Collapse())
+        clock, probe = Clock(), OnlineProbe(config.evaluation.probes)
+        collapse = Collapse(stop=config.safety.on_collapse == "stop")
+        return cls(
+            clock, Accounting(clock), probe, collapse, PassOver(), Checkpoints(out, config.safety, probe)
+        )
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """The record's part about what went wrong and was survived."""
+        return {
+            "skipped_batches": self.passed.skipped,
+            "collapsed": self.collapse.found,
+            "resumed_at": self.checkpoints.resumed_at,
+        }
 
 
 def train(
@@ -54,7 +75,7 @@ def train(
     callbacks: list[pl.Callback] | None = None,
     resume: Path | None = None,
 ) -> Training:
-    """Trains a method for so many steps; its last checkpoint and its logs are in ``out``.
+    """Trains a method for so many steps; its checkpoints and its logs are in ``out``.
 
     Args:
         config: the run.
@@ -65,53 +86,48 @@ def train(
         report: called as the training goes on.
         callbacks: further Lightning callbacks (a progress bar).
         resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+
+    Raises:
+        Interrupted: if a signal ended it.
     """
-    watch = Training.of(config)
-    # Not save_last: with nothing else to save, Lightning does not save that one either.
-    checkpoint = ModelCheckpoint(
-        out / "checkpoints", filename="last", save_top_k=1, every_n_epochs=1, enable_version_counter=False
-    )
+    watch, signals = Training.of(config, out), Signals()
+    done, run = peek(resume)
+    guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
     extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
     settings: dict[str, Any] = {
         "max_steps": steps,
-        "logger": loggers(config, out),
+        "logger": loggers(config, out, done, run),
         "log_every_n_steps": max(min(10, steps // 4), 1),
         "enable_progress_bar": bool(callbacks),
         "enable_model_summary": False,
+        "use_distributed_sampler": False,  # our own shares an epoch among the ranks
+        "plugins": [WholeFiles(config.safety.keep)],
         **config.trainer,
     }
     trainer = pl.Trainer(
-        callbacks=[watch.accounting, watch.collapse, watch.probe, checkpoint, *extra],
+        callbacks=[watch.accounting, watch.collapse, watch.probe, *guards, watch.checkpoints, *extra],
         profiler=watch.clock,
         **settings,
     )
-    trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
-    trainer.save_checkpoint(last_checkpoint(out))
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            _ = logger.experiment  # has an id from now on
+            watch.checkpoints.wandb = logger.version
+    try:
+        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+    except SIGTERMException as e:
+        raise signals.ended(out) from e
+    except (RuntimeError, UserError) as e:
+        # A signal that was heeded here may have ended other processes of the job.
+        if signals.number is None or isinstance(e, NotFinite):
+            raise
+        raise signals.ended(out) from e
+    watch.checkpoints.save(trainer)
     watch.steps = trainer.global_step
     losses = watch.accounting.losses
     if not all(torch.isfinite(torch.tensor(v)) for _, v in losses[-1:]):
         raise RuntimeError(f"the loss is {losses[-1][1]} at step {watch.steps}")
     return watch
-
-
-def loggers(config: RunConfig, out: Path) -> list[Logger]:
-    """metrics.csv always; W&B when asked, offline without an account."""
-    before = out / "metrics.csv"
-    if before.is_file():  # a resumed run: the logger would begin the file anew
-        before.rename(out / f"metrics.{len(list(out.glob('metrics*.csv')))}.csv")
-    found: list[Logger] = [CSVLogger(out, name=None, version="")]
-    if config.wandb != "off":
-        found.append(
-            WandbLogger(
-                project="ssl-av",
-                name=f"{config.method['name']}-seed{config.seed}",
-                group=config.suite or None,
-                save_dir=str(out),
-                offline=config.wandb == "offline",
-                config=config.to_dict(),
-            )
-        )
-    return found
 
 
 class _Reporting(pl.Callback):

@@ -28,6 +28,7 @@ def to_markdown(
         *_results(digest.main),
         notes["main"],
         _figure("accuracy", captions),
+        _figure("pareto", captions),
         *([f"### {digest.other.title}", *_table(digest.other)] if digest.other.columns else ()),
         *details,
         *_section("Learning curves", [_figure("probe", captions), _figure("loss", captions)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ssl_av.bench.groups import Group, Number
 
@@ -49,6 +49,7 @@ class Cell:
         note: a footnote.
         interval: its confidence interval, printed below or after it ("" without one).
         best: the best of the methods (references are not ranked).
+        exact: with more decimals, seed by seed; shown where a reader points.
     """
 
     text: str
@@ -57,6 +58,7 @@ class Cell:
     note: str = ""
     best: bool = False
     interval: str = ""
+    exact: str = field(default="", compare=False)
 
     @property
     def plain(self) -> str:
@@ -205,7 +207,21 @@ def cell(number: Number | str, form: str) -> Cell:
         return Cell(number or MISSING)
     if not number:
         return Cell(MISSING, note=number.why)
-    return Cell(formatted(number.mean, form), _spread(number, form), number.mean, number.why)
+    return Cell(
+        formatted(number.mean, form),
+        _spread(number, form),
+        number.mean,
+        number.why,
+        exact=_exact(number, form),
+    )
+
+
+def _exact(number: Number, form: str) -> str:
+    factor = FORMS[form][0] if form in FORMS else 1.0
+    values = [f"{value * factor:.5g}" for value in number.values]
+    if len(values) == 1:
+        return values[0]
+    return ", ".join(f"seed {at}: {value}" for at, value in zip(number.seeds, values, strict=True))
 
 
 def _spread(number: Number, form: str) -> str:

@@ -17,13 +17,18 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Features, extract
 from ssl_av.evaluation.metrics import effective_rank, feature_std
 from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
+from ssl_av.rng import undisturbed
 
 Curve = list[tuple[float, float]]
+
+FLAT = {"std": 0.01, "effective_rank": 1.1}
+"""Embeddings with less than one of these are all alike, or all on one line."""
 
 
 class OnlineProbe(pl.Callback):
@@ -49,7 +54,8 @@ class OnlineProbe(pl.Callback):
         total, step = int(trainer.estimated_stepping_batches), trainer.global_step
         every = max(total // self.times, 1)
         if step and step % every == 0 and trainer.is_global_zero:
-            self.probe(trainer, pl_module)
+            with undisturbed():  # how often a run is probed changes nothing in it
+                self.probe(trainer, pl_module)
 
     def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures now; logs ``val/probe_video`` …"""
@@ -99,12 +105,24 @@ def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, fl
 class Collapse(pl.Callback):
     """Feature standard deviation and effective rank of the embeddings of recent batches.
 
-    Keeps the last ``size`` embeddings of each kind; logs every ``every`` steps.
+    Keeps the last ``size`` embeddings of each kind; logs every ``every`` steps. Embeddings have collapsed when they
+    are `FLAT` in ``patience`` such measurements one after another.
+
+    Args:
+        size: embeddings of each kind that are kept.
+        every: steps from one measurement to the next.
+        patience: measurements.
+        stop: end the training, instead of saying so once.
+
+    Attributes:
+        found: step, name and measures of each collapse.
     """
 
-    def __init__(self, size: int = 512, every: int = 20) -> None:
-        self.size, self.every = size, every
+    def __init__(self, size: int = 512, every: int = 20, patience: int = 3, stop: bool = False) -> None:
+        self.size, self.every, self.patience, self.stop = size, every, patience, stop
         self.recent: dict[str, Tensor] = {}
+        self.flat: dict[str, int] = {}
+        self.found: list[dict[str, Any]] = []
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -121,6 +139,7 @@ class Collapse(pl.Callback):
             for name, values in self.measure().items():
                 for measure, value in values.items():
                     pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
+                self.judge(trainer.global_step, name, values)
 
     def measure(self) -> dict[str, dict[str, float]]:
         """``{embedding: {"std", "effective_rank"}}`` of what is kept."""
@@ -128,6 +147,33 @@ class Collapse(pl.Callback):
             name: {"std": feature_std(x), "effective_rank": effective_rank(x)}
             for name, x in self.recent.items()
         }
+
+    def judge(self, step: int, name: str, values: dict[str, float]) -> None:
+        """Counts a measurement.
+
+        Raises:
+            UserError: of a collapse, where that is to end the training.
+        """
+        self.flat[name] = self.flat.get(name, 0) + 1 if any(values[k] < v for k, v in FLAT.items()) else 0
+        if self.flat[name] != self.patience:
+            return
+        self.found.append({"step": step, "embedding": name, **values})
+        numbers = ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in values.items())
+        said = (
+            f"the embeddings '{name}' have collapsed at step {step} ({numbers}, of 1 and up to their dimension): all "
+            "samples look alike. Another --method.optim.lr or a larger --data.batch_size may help"
+        )
+        if self.stop:
+            raise UserError(f"{said}; --safety.on_collapse warn goes on")
+        print(f"ssl-av: warning: {said}; --safety.on_collapse stop ends such a training", file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in the checkpoint, so that a resumed run measures what it would have."""
+        return {"recent": self.recent, "flat": self.flat, "found": self.found}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the embeddings and counts of an interrupted run."""
+        self.recent, self.flat, self.found = (state_dict[k] for k in ("recent", "flat", "found"))
 
 
 class Clock(Profiler):

@@ -110,8 +110,8 @@ class Kind:
         settings: class of `Protocol.settings`.
         splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
             classifier that is fitted once more on both.
-        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, the ``memory`` of the training split; or
-            `NETWORK`.
+        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, or the ``memory`` of the training split;
+            or `NETWORK`.
         combine: from several folds to one result.
         check: raises a `UserError` for a protocol that the kind cannot follow.
     """
