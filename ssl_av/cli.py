@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ssl_av import __version__, commands, rerun
 from ssl_av.bench.space import parse_trials
@@ -18,7 +18,7 @@ from ssl_av.tracking import commands as tracking
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
 LAUNCHERS = ("local", "submitit", "submitit-local")
-EVAL_GROUPS = ("data", "evaluation")
+EVAL_GROUPS = ("method", "data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
@@ -38,6 +38,11 @@ settings, written --group.name VALUE:
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
   --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
+
+ELSEWHERE: dict[str, Any] = {
+    "metavar": "NAME:DIR,…", "action": "append",
+    "help": "other data to measure on as well: esc50:DIR,csv:FILE+label=COLUMN+as=NAME (see docs/protocols.md)",
+}  # fmt: skip
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -60,6 +65,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     fit.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
+    fit.add_argument("--eval", **ELSEWHERE)
     fit.add_argument(
         "--suite",
         metavar="NAME|FILE",
@@ -108,6 +114,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
+    bench.add_argument("--eval", **ELSEWHERE)
     bench.add_argument(
         "--budget",
         metavar="UNIT=N",
@@ -134,9 +141,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 
     ev = sub.add_parser(
         "eval", help="measure a checkpoint", description="Measure the backbones of a checkpoint.",
-        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`",
+        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`; of a reference also --method.*",
     )  # fmt: skip
-    ev.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of ours, or a run's folder")
+    ev.add_argument(
+        "checkpoint", metavar="CHECKPOINT",
+        help="a checkpoint of ours, a run's folder, or an untrained reference: random, statistics",
+    )  # fmt: skip
     ev.add_argument("--protocols", metavar="A,B,…", help="of `ssl-av list protocols` (default: the run's)")
     ev.add_argument("--data", metavar="NAME", help="a data set (default: the one it was trained on)")
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
@@ -230,6 +240,10 @@ def run(argv: Sequence[str]) -> int:
     dotted = parse_dotted(rest, groups, parser.options())
     for group in ("method", "data"):
         check_named_once(group, getattr(args, group, None), dotted.get(group, {}))
+    if getattr(args, "eval", None):
+        from ssl_av.evaluation.places import read_places
+
+        dotted.setdefault("evaluation", {})["elsewhere"] = read_places(args.eval)
     if args.command == "fit":
         return commands.fit(args, dotted)
     if args.command == "bench":

@@ -26,6 +26,7 @@ class Evaluation:
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
         figures: whether each run draws its features: a map, and nearest neighbours.
+        elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
@@ -33,9 +34,14 @@ class Evaluation:
     probes: int = 4
     precision: str = "float32"
     figures: bool = False
+    elsewhere: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        if self.elsewhere:
+            from ssl_av.evaluation.places import read_places
+
+            object.__setattr__(self, "elsewhere", read_places(self.elsewhere))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
@@ -96,7 +102,7 @@ class RunConfig:
         # Runs from before there was a choice are the same runs.
         if self.safety == Safety():
             del values["safety"]
-        for key in ("precision", "figures"):
+        for key in ("precision", "figures", "elsewhere"):
             if values["evaluation"][key] == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values

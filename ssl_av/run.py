@@ -24,6 +24,7 @@ from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import peak_memory_mb
 from ssl_av.evaluation.certainty import save_predictions
+from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
@@ -123,6 +124,7 @@ def _execute(
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
+    elsewhere = prepare_elsewhere(config, asked_views(method))
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     config.save(out / "config.yaml")
     if plan is not None:
@@ -136,6 +138,8 @@ def _execute(
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
     towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
     measured = evaluate(towers, data, config, report, out / "features", glance)
+    lost = measure_elsewhere(elsewhere, method, measured, report, out / "features")
+    others = {e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) for e in elsewhere}
     accounting, clock = trained.accounting, trained.clock
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
@@ -172,6 +176,7 @@ def _execute(
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
         | {"batch_size": data.batch_size},
+        **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),

@@ -159,6 +159,7 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Data", str(_first(groups, "data", "name") or "")),
         ("Train / val / test", sizes if any(size is not None for size in parts) else ""),
         ("Classes", "" if classes is None else f"{classes:.0f}"),
+        ("Also measured on", "; ".join(_elsewhere(groups))),
         ("Budget a method", budget),
         ("Seeds", str(len(seeds))),
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
@@ -166,6 +167,21 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
+
+
+def _elsewhere(groups: Sequence[Group]) -> list[str]:
+    """The other data sets, each with its sizes."""
+    found = {
+        name: data
+        for group in groups
+        for run in group.runs
+        for name, data in (get(run, "elsewhere") or {}).items()
+    }
+    said = []
+    for name, data in found.items():
+        sizes = " / ".join(f"{data.get(part, 0):,}" for part in ("train", "val", "test"))
+        said.append(f"{name} ({sizes}; {data.get('classes', 0)} classes)")
+    return said
 
 
 def _settings(groups: Sequence[Group]) -> tuple[Pairs, tuple[tuple[str, Pairs], ...]]:
@@ -215,9 +231,11 @@ def _skipped(groups: Sequence[Group]) -> tuple[SkippedFiles, ...]:
     files: dict[str, dict[str, None]] = {}
     for group in groups:
         for run in group.records:
-            for item in get(run, "data", "skipped") or ():
-                if isinstance(item, Mapping):
-                    files.setdefault(one_line(item.get("reason")), {})[str(item.get("path"))] = None
+            for place, data in [("", get(run, "data")), *(get(run, "elsewhere") or {}).items()]:
+                for item in get(data, "skipped") or ():
+                    if isinstance(item, Mapping):
+                        why = f"{place}: {item.get('reason')}" if place else item.get("reason")
+                        files.setdefault(one_line(why), {})[str(item.get("path"))] = None
     found = (SkippedFiles(why, len(paths), tuple(list(paths)[:NAMES])) for why, paths in files.items())
     return tuple(sorted(found, key=lambda one: -one.count))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,9 @@ from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
 from ssl_av.config import RunConfig
 from ssl_av.cost import Cost, measure
+from ssl_av.data.loading import cores
 from ssl_av.dry_run import training_samples
+from ssl_av.resume import peek
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def dry_run(
     plan = only(suite.plan(methods), wanted)
     before(out, suite)
     samples = training_samples(plan[0], None)
-    jobs = min(suite.jobs, os.cpu_count() or 1, len(plan))
+    jobs = min(suite.jobs, cores(), len(plan))
     runs = _planned(suite, plan, out, samples, jobs, console)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("run", "state", "steps", "videos", "parameters", "time", "known from"):
@@ -116,12 +117,7 @@ def _cost(config: RunConfig, samples: int) -> Cost | None:
 
 def _steps_done(folder: Path, config: RunConfig) -> int:
     """Steps that are in the checkpoint that a run goes on from."""
-    import torch
-
-    begin = checkpoint_of(folder, config)
-    if begin is None:
-        return 0
-    return int(torch.load(begin, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    return peek(checkpoint_of(folder, config))[0]
 
 
 def _summary(runs: Sequence[Planned], jobs: int, out: Path) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -24,11 +23,13 @@ from ssl_av.bench.suite import Suite, SuiteFolder, before
 from ssl_av.bench.summary import summary_table
 from ssl_av.bench.tune import check_tuning, tune
 from ssl_av.config import RunConfig
+from ssl_av.data.loading import cores
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
+from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
 from ssl_av.tracking import Tracking
@@ -81,7 +82,7 @@ def run_suite(
         saved = out / "manifest.arrow"
         manifest.save(saved)
         counts = ", ".join(f"{len(manifest.split(s))} {s}" for s in ("train", "val", "test"))
-        jobs = min(jobs or min(suite.jobs, os.cpu_count() or 1), len(chosen))
+        jobs = min(jobs or min(suite.jobs, cores()), len(chosen))
         at_once = f", {jobs} at a time" if jobs > 1 else ""
         console.print(
             f"[bold]{suite.name}[/]: {len(chosen)} runs on {suite.data['name']} "
@@ -115,6 +116,7 @@ def _prepare(suite: Suite, plan: Sequence[RunConfig]) -> Manifest:
             views += asked_views(build_method(config, manifest))
             if method_class(config.method["name"]).trains:
                 Plan.of(config, partial(build_method, config, manifest), len(manifest.split("train")))
+    prepare_elsewhere(first, views)  # what is not there is told before anything is trained
     return restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
 
 

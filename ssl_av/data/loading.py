@@ -64,7 +64,7 @@ class Loading:
         """The number of reading processes on this machine."""
         if self.num_workers >= 0:
             return self.num_workers
-        return 0 if self.pack == "frames" else max((os.cpu_count() or 2) // 2, 1)
+        return 0 if self.pack == "frames" else max(cores() // 2, 1)
 
     def compute_threads(self, share: int = 1) -> int:
         """Threads that compute without a GPU, where ``share`` runs go on at a time.
@@ -72,6 +72,10 @@ class Loading:
         With more threads than free cores they wait for each other inside every operation, which costs far more than
         the missing thread. They do not follow from ``num_workers``: a result must be the same with any.
         """
-        cores = os.cpu_count() or 1
-        decoding = 0 if self.pack == "frames" else max(cores // 2, 1)
-        return self.threads or max(max(cores - decoding, 1) // share, 1)
+        decoding = 0 if self.pack == "frames" else max(cores() // 2, 1)
+        return self.threads or max(max(cores() - decoding, 1) // share, 1)
+
+
+def cores() -> int:
+    """Cores that this process may use: of a machine of a cluster, those of the job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

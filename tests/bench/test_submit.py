@@ -6,6 +6,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from rich.console import Console
 from ssl_av.bench.job import PROGRESS, RunJob, progress
 from ssl_av.bench.launch import Task
 from ssl_av.bench.live import Board
-from ssl_av.bench.submit import submitted
+from ssl_av.bench.submit import _executor, _living_job, submitted
 from ssl_av.bench.suite import load_suite
 from ssl_av.errors import UserError
 
@@ -161,3 +162,44 @@ def test_each_run_is_a_job_and_a_dead_one_a_failure(
     else:
         assert records["stica"]["status"] == "failed"
         assert "without a record" in records["stica"]["error"]
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Task:
+    """A run whose job an earlier command has left: job.json names it."""
+    task = Task(0, "avid", load_suite("tiny").run_config("avid", 0), tmp_path / "avid-seed0")
+    task.folder.mkdir()
+    return task
+
+
+def test_a_local_job_of_a_killed_command_is_watched_and_not_begun_again(left: Task, tmp_path: Path) -> None:
+    executor = _executor(True, {}, tmp_path / "jobs", 1)
+    assert _living_job(left, executor) is None
+    words = [sys.executable, "-c", "import time; time.sleep(60)", "submitit.local._local"]
+    process = subprocess.Popen(words)
+    (left.folder / "job.json").write_text(json.dumps({"id": str(process.pid)}))
+    job = _living_job(left, executor)
+    assert job is not None
+    assert not job.done()
+    job.cancel()
+    process.wait()
+    assert job.done()
+    assert _living_job(left, executor) is None
+    (left.folder / "job.json").write_text(
+        json.dumps({"id": str(os.getpid())})
+    )  # a number that was given again
+    assert _living_job(left, executor) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "alive"),
+    [("PENDING", True), ("RUNNING", True), ("COMPLETED", False), ("CANCELLED by 7", False)],
+)
+def test_a_slurm_job_is_asked_after(slurm: Path, left: Task, tmp_path: Path, state: str, alive: bool) -> None:
+    sacct = tmp_path / "bin" / "sacct"
+    sacct.write_text(f"#!/bin/sh\necho 'JobID|State|NodeList'\necho '77_3|{state}|n1'\n")
+    executor = _executor(False, {}, tmp_path / "jobs", 1)
+    (left.folder / "job.json").write_text(json.dumps({"id": "77_3"}))
+    assert (_living_job(left, executor) is not None) == alive
+    (left.folder / "job.json").write_text(json.dumps({"id": "99"}))  # which SLURM has forgotten
+    assert _living_job(left, executor) is None

@@ -114,8 +114,7 @@ def test_killed_and_given_again(victim: str, begin, bench, whole: Path, tmp_path
     assert code == 0, said
     assert "random: done before" in said
     assert told(tmp_path) == told(whole)
-    # It went on from a checkpoint: the log of the steps is in two parts.
-    assert len(list(home.glob("metrics*.csv"))) == 2
+    assert "Restored all states" in (home / "log.txt").read_text()  # it did not begin anew
 
 
 @pytest.mark.slow
@@ -140,10 +139,16 @@ def test_dry_run(bench, whole: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_jobs_of_the_local_executor(bench, whole: Path, tmp_path: Path) -> None:
-    code, said = bench(tmp_path, "--launcher", "submitit-local")
-    assert code == 0, said
+def test_jobs_of_the_local_executor(begin, whole: Path, tmp_path: Path) -> None:
+    """One of them is asked to make room: it saves, is queued again, and goes on."""
+    process = begin(tmp_path, "--launcher", "submitit-local")
+    home = tmp_path / "avid-seed0"
+    until((home / "checkpoints" / "last.ckpt").exists)
+    os.kill(json.loads((home / ".lock.json").read_text())["pid"], signal.SIGUSR2)
+    said, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, said
     assert told(tmp_path) == told(whole)
+    assert "Restored all states" in (home / "log.txt").read_text()
     assert (tmp_path / "report.html").is_file()
 
 
