@@ -81,7 +81,7 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         UserError: as building the method does.
     """
     with torch.device("meta"):
-        method = new_method(config, training_samples, classes=1)
+        method = new_method(config, training_samples, classes=2)  # how many there are is not known
     batch_size = min(config.loading.batch_size, training_samples)
     steps = config.budget.to_steps(training_samples, batch_size)
     batch = {name: _input(method, name, view, batch_size) for name, view in method.views.items()}
