@@ -6,9 +6,10 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ssl_av import __version__, commands, rerun
+from ssl_av.bench.space import parse_trials
 from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
@@ -17,7 +18,7 @@ from ssl_av.tracking import commands as tracking
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
 LAUNCHERS = ("local", "submitit", "submitit-local")
-EVAL_GROUPS = ("data", "evaluation")
+EVAL_GROUPS = ("method", "data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
@@ -37,6 +38,11 @@ settings, written --group.name VALUE:
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
   --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
+
+ELSEWHERE: dict[str, Any] = {
+    "metavar": "NAME:DIR,…", "action": "append",
+    "help": "other data to measure on as well: esc50:DIR,csv:FILE+label=COLUMN+as=NAME (see docs/protocols.md)",
+}  # fmt: skip
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -59,6 +65,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     fit.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
+    fit.add_argument("--eval", **ELSEWHERE)
     fit.add_argument(
         "--suite",
         metavar="NAME|FILE",
@@ -66,7 +73,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
     fit.add_argument(
-        "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
+        "--budget",
+        metavar="UNIT=N",
+        help="samples=N, steps=N, flops=X, minutes=M or epochs=N (default: the suite's)",
     )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
     tracking.add_options(fit)
@@ -105,7 +114,18 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
-    bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
+    bench.add_argument("--eval", **ELSEWHERE)
+    bench.add_argument(
+        "--budget",
+        metavar="UNIT=N",
+        help="of every run: samples=N, steps=N, flops=X, minutes=M or epochs=N",
+    )
+    bench.add_argument(
+        "--tune",
+        type=parse_trials,
+        metavar="trials=N",
+        help="first, as many trials of every method over the suite's search space, judged on validation",
+    )
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
     tracking.add_options(bench)
@@ -121,9 +141,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 
     ev = sub.add_parser(
         "eval", help="measure a checkpoint", description="Measure the backbones of a checkpoint.",
-        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`",
+        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`; of a reference also --method.*",
     )  # fmt: skip
-    ev.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of ours, or a run's folder")
+    ev.add_argument(
+        "checkpoint", metavar="CHECKPOINT",
+        help="a checkpoint of ours, a run's folder, or an untrained reference: random, statistics",
+    )  # fmt: skip
     ev.add_argument("--protocols", metavar="A,B,…", help="of `ssl-av list protocols` (default: the run's)")
     ev.add_argument("--data", metavar="NAME", help="a data set (default: the one it was trained on)")
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
@@ -217,6 +240,10 @@ def run(argv: Sequence[str]) -> int:
     dotted = parse_dotted(rest, groups, parser.options())
     for group in ("method", "data"):
         check_named_once(group, getattr(args, group, None), dotted.get(group, {}))
+    if getattr(args, "eval", None):
+        from ssl_av.evaluation.places import read_places
+
+        dotted.setdefault("evaluation", {})["elsewhere"] = read_places(args.eval)
     if args.command == "fit":
         return commands.fit(args, dotted)
     if args.command == "bench":

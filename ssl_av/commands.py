@@ -82,8 +82,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods([*names, *dotted.get("methods", {})])
     launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
-    if args.budget:
-        overrides["budget"] = args.budget
+    overrides |= {name: given for name in ("budget", "tune") if (given := getattr(args, name))}
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
     overrides |= tracking_options(args)
@@ -97,7 +96,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     for config in suite.plan(names):
         check_settings(config)
     from ssl_av.bench.start import start
+    from ssl_av.evaluation.elsewhere import check_elsewhere
 
+    check_elsewhere(suite.run_config(names[0], 0))
     return start(suite, names, out, command, args, launching)
 
 
@@ -113,6 +114,9 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     name = (args.recipe or config.method["name"]).replace("/", "-").removesuffix(".yaml")
     shrink = "-shrunk" if args.shrink else ""
     out = Path(args.out or f"runs/{name}-{config.data['name']}-seed{config.seed}{shrink}")
+    from ssl_av.evaluation.elsewhere import check_elsewhere
+
+    check_elsewhere(config)
     return _train(config, out, args.resume)
 
 
@@ -174,52 +178,43 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from rich.console import Console
 
     from ssl_av.bench.by_class import keep_predictions
-    from ssl_av.checkpoint import load_method
-    from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
+    from ssl_av.config import Evaluation, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
     from ssl_av.evaluation.glance import Glance
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
+    from ssl_av.evaluation.subject import load_subject
     from ssl_av.evaluation.towers import Towers, trained_hash
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.run import asked_views, describe, write_json
 
     quiet()
-    path = Path(args.checkpoint)
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    method = load_method(path)
-    beside = path.parent.parent / "config.yaml"
-    if beside.is_file():
-        config = RunConfig.from_dict(load_yaml(beside))
-    else:
-        config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
+    subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
+    method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
-    settings = merge(
-        dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
-    )
+    # Other data than `--data` are measured by a call of their own.
+    asked = check("evaluation", Evaluation, dotted.get("evaluation", {}), skip=("elsewhere",))
+    settings = merge(dataclasses.asdict(dataclasses.replace(config.evaluation, elsewhere=())), asked)
+    del settings["elsewhere"]
     if args.protocols is not None:
         settings["protocols"] = _split(args.protocols)
     if not settings["protocols"]:
         raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
-    trained_on = config.data if beside.is_file() and method.trains else None
-    config = dataclasses.replace(
-        config,
-        data=data,
-        evaluation=Evaluation(**settings),
-        seed=check_seeds("--seed", [config.seed if args.seed is None else args.seed])[0],
-    )
-    out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
+    config = dataclasses.replace(config, data=data, evaluation=Evaluation(**settings))
+    home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
+    out = Path(args.out) if args.out else home
     check_folder("--out", out)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
-    towers, glance = Towers(method, have, trained_hash(path, data)), Glance()
+    own = trained_hash(Path(subject.said), data) if subject.own else None
+    towers, glance = Towers(method, have, own), Glance()
     if not towers.modalities:
         raise UserError(
-            f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
+            f"'{config.data['name']}' has {' and '.join(have)}; {subject.said} has a backbone for "
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
@@ -229,16 +224,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         towers.modalities,
         protocols,
         config.seed,
-        trained_on,
+        subject.trained_on,
         asked_views(method),
     )
-    cache = Path(args.cache) if args.cache else (path.parent.parent if beside.is_file() else out) / "features"
+    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
         found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
     record: dict[str, Any] = {
-        "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
+        "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
@@ -276,6 +271,10 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
     chance = record["data"].get("chance")
     if chance:
         console.print(f"chance of top-1: {100 * chance:.1f} %")
+    for name, there in record.get("elsewhere", {}).items():
+        share = f", chance {100 * there['chance']:.1f} %" if there["chance"] else ""
+        lost = f", {there['skipped_total']} skipped" if there["skipped_total"] else ""
+        console.print(f"{name}: {there['classes']} classes{share}{lost}")
     skipped = record["data"].get("skipped", [])
     if skipped:
         console.print(f"{len(skipped)} samples were skipped:")

@@ -9,78 +9,11 @@ from typing import Any
 
 import yaml
 
+from ssl_av.bench.budget import Budget
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
 from ssl_av.safety import Safety
 from ssl_av.whole import whole_file
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may spend: exactly one of the fields is set.
-
-    Attributes:
-        samples: source videos seen.
-        steps: optimiser steps.
-        epochs: passes over the training split.
-    """
-
-    samples: int | None = None
-    steps: int | None = None
-    epochs: int | None = None
-
-    def __post_init__(self) -> None:
-        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        if len(given) != 1:
-            raise UserError(
-                f"a budget is exactly one of samples, steps, epochs; got {given or 'none of them'}"
-            )
-        for name, value in given.items():
-            if value < 1:
-                raise UserError(f"a budget of {name}={value} trains nothing; give at least 1")
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """``"samples=20000"`` → a budget.
-
-        Raises:
-            UserError: for another form, an unknown unit or a number below 1.
-        """
-        unit, equals, number = text.partition("=")
-        names = [f.name for f in fields(cls)]
-        if not equals:
-            raise UserError(
-                f"--budget {text}: write it as UNIT=NUMBER, e.g. samples=20000 (units: {', '.join(names)})"
-            )
-        if unit not in names:
-            raise unknown("budget unit", unit, names)
-        try:
-            value = int(number.replace("_", ""))
-        except ValueError:
-            raise UserError(f"--budget {text}: '{number}' is not a whole number") from None
-        return cls(**{unit: value})
-
-    def asked(self) -> dict[str, int]:
-        """The field that is set."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-
-    def to_steps(self, samples_per_epoch: int, batch_size: int) -> int:
-        """Optimiser steps that this budget buys.
-
-        Raises:
-            UserError: if it does not buy one.
-        """
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is not None:
-            return self.epochs * (samples_per_epoch // batch_size)
-        assert self.samples is not None
-        if self.samples < batch_size:
-            raise UserError(
-                f"a budget of samples={self.samples} is less than one batch of {batch_size}; raise it or lower "
-                "--data.batch_size"
-            )
-        return self.samples // batch_size
 
 
 @dataclass(frozen=True)
@@ -93,6 +26,7 @@ class Evaluation:
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
         figures: whether each run draws its features: a map, and nearest neighbours.
+        elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
@@ -100,9 +34,14 @@ class Evaluation:
     probes: int = 4
     precision: str = "float32"
     figures: bool = False
+    elsewhere: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        if self.elsewhere:
+            from ssl_av.evaluation.places import read_places
+
+            object.__setattr__(self, "elsewhere", read_places(self.elsewhere))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
@@ -126,6 +65,7 @@ class RunConfig:
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
+        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
         safety: how its training is guarded.
     """
 
@@ -139,6 +79,7 @@ class RunConfig:
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
+    tuning: dict[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
 
     @property
@@ -155,12 +96,13 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
+        optional = ("recipe", "tuning")
+        out = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) or f.name not in optional}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
         if self.safety == Safety():
             del values["safety"]
-        for key in ("precision", "figures"):
+        for key in ("precision", "figures", "elsewhere"):
             if values["evaluation"][key] == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values

@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ssl_av.config import RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
@@ -24,6 +26,8 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
     """The data's part of a record; ``skipped`` (path → reason) is what only failed when it was read."""
     counts = {s: len(manifest.split(s)) for s in ("train", "val", "test")}
     classes = len(manifest.classes)
+    # Of a part of a data set: guessing is among the classes that are there.
+    occurring = len(np.unique(manifest.labels[manifest.labels >= 0])) or classes
     here = summary(manifest)
     # Only so many are named: those that are there and cannot be used come before those that are gone.
     lost = [{"path": p, "reason": r} for p, r in sorted(skipped.items())]
@@ -34,7 +38,7 @@ def describe(manifest: Manifest, config: RunConfig, skipped: dict[str, str]) -> 
         "hash": manifest.hash,
         **counts,
         "classes": classes,
-        "chance": 1 / classes if classes else None,
+        "chance": 1 / occurring if classes else None,
         "reader": config.loading.reader,
         **describe_pack(manifest.root),
         "listed": here["listed"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from ssl_av.allocator import keep_freed_memory
+from ssl_av.bench.spending import Plan, spent
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.flow import describe_flow
@@ -22,6 +24,7 @@ from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import peak_memory_mb
 from ssl_av.evaluation.certainty import save_predictions
+from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
@@ -106,6 +109,8 @@ def _execute(
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     data = AVDataModule(usable, config.loading, config.seed)
+    trains = method_class(config.method["name"]).trains
+    plan = Plan.of(config, partial(build_method, config, usable), len(data.train), True) if trains else None
     pl.seed_everything(config.seed, workers=True, verbose=False)
     method = build_method(config, usable)  # a memory bank has one row for each sample that is used
     init: Record | None = dict(config.init) or None
@@ -116,14 +121,14 @@ def _execute(
     data.train_views = method.views
     torch.set_num_threads(config.loading.compute_threads(share))
     keep_freed_memory()
-    steps = config.budget.to_steps(len(data.train), data.batch_size) if method.trains else 0
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
+    elsewhere = prepare_elsewhere(config, asked_views(method))
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     config.save(out / "config.yaml")
-    if method.trains:
-        trained = train(config, method, data, steps, out, report, callbacks, resume)
+    if plan is not None:
+        trained = train(config, method, data, plan, out, report, callbacks, resume, share)
     else:
         last_checkpoint(out).parent.mkdir(exist_ok=True)
         save_untrained(method, last_checkpoint(out))
@@ -133,10 +138,11 @@ def _execute(
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
     towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
     measured = evaluate(towers, data, config, report, out / "features", glance)
-    accounting, clock, steps = trained.accounting, trained.clock, trained.steps
+    lost = measure_elsewhere(elsewhere, method, measured, report, out / "features")
+    others = {e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) for e in elsewhere}
+    accounting, clock = trained.accounting, trained.clock
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
-    n_steps = method.stages(steps) if method.trains else None
     record: Record = {
         "method": method.name,
         "paper": method.paper,
@@ -144,18 +150,14 @@ def _execute(
         "config": config.to_dict(),
         "suite": config.suite,
         **({"recipe": config.recipe} if config.recipe else {}),
+        **({"tuning": config.tuning} if config.tuning else {}),
         "status": "completed",
         "error": None,
         "budget": {
             "asked": config.budget.asked(),
-            "spent": {
-                "samples": accounting.samples,
-                "steps": steps,
-                "clips": accounting.clips,
-                "seconds": round(seconds, 2),
-            },
+            "spent": spent(accounting, trained.steps, plan, trained.gpus),
         },
-        "stages": n_steps and [{"name": n, "steps": s, "samples": s * data.batch_size} for n, s in n_steps],
+        "stages": accounting.staged(),
         "cost": {
             "train_seconds": seconds,
             "eval_seconds": time.perf_counter() - training_end,
@@ -163,6 +165,8 @@ def _execute(
             "clips_per_second": accounting.clips / seconds if seconds else None,
             "samples_per_second": accounting.samples / seconds if seconds else None,
             "data_wait_share": clock.wait / seconds if seconds else None,
+            "flops_per_step": plan and plan.flops,
+            "joules_of": list(clock.counted),
             "peak_memory_mb": peak_memory_mb(),
             "runs_at_once": share,
             "threads": torch.get_num_threads(),
@@ -172,6 +176,7 @@ def _execute(
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
         | {"batch_size": data.batch_size},
+        **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),

@@ -11,8 +11,11 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from ssl_av.bench.spending import Plan
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.deadline import total_steps
+from ssl_av.energy import this_machine
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe
 from ssl_av.evaluation.engine import Report
@@ -36,6 +39,7 @@ class Training:
         passed: batches whose loss was not finite.
         checkpoints: of it.
         steps: optimiser steps that were made.
+        gpus: that computed.
     """
 
     clock: Clock
@@ -45,11 +49,14 @@ class Training:
     passed: PassOver
     checkpoints: Checkpoints
     steps: int = 0
+    gpus: int = 0
 
     @classmethod
-    def of(cls, config: RunConfig, out: Path) -> Training:
-        """Before it begins."""
-        clock, probe = Clock(), OnlineProbe(config.evaluation.probes)
+    def of(cls, config: RunConfig, out: Path, share: int = 1) -> Training:
+        """Before it begins; ``share`` is how many runs there are at once."""
+        # The machine's counters do not tell one run from another beside it.
+        clock = Clock(this_machine() if share == 1 else None)
+        probe = OnlineProbe(config.evaluation.probes)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
         return cls(
             clock, Accounting(clock), probe, collapse, PassOver(), Checkpoints(out, config.safety, probe)
@@ -69,35 +76,36 @@ def train(
     config: RunConfig,
     method: Method,
     data: AVDataModule,
-    steps: int,
+    plan: Plan,
     out: Path,
     report: Report | None = None,
     callbacks: list[pl.Callback] | None = None,
     resume: Path | None = None,
+    share: int = 1,
 ) -> Training:
-    """Trains a method for so many steps; its checkpoints and its logs are in ``out``.
+    """Trains a method as far as its budget goes; its checkpoints and its logs are in ``out``.
 
     Args:
         config: the run.
         method: what is trained.
         data: what it is trained on.
-        steps: optimiser steps, those before ``resume`` included.
+        plan: how far that is, what was spent before ``resume`` included.
         out: the run's folder.
         report: called as the training goes on.
         callbacks: further Lightning callbacks (a progress bar).
         resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+        share: runs that share this machine.
 
     Raises:
         Interrupted: if a signal ended it.
     """
-    watch, signals = Training.of(config, out), Signals()
+    watch, signals = Training.of(config, out, share), Signals()
     done, run = peek(resume)
     guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
     extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
     settings: dict[str, Any] = {
-        "max_steps": steps,
+        **plan.limits(),
         "logger": loggers(config, out, done, run),
-        "log_every_n_steps": max(min(10, steps // 4), 1),
         "enable_progress_bar": bool(callbacks),
         "enable_model_summary": False,
         "use_distributed_sampler": False,  # our own shares an epoch among the ranks
@@ -105,7 +113,15 @@ def train(
         **config.trainer,
     }
     trainer = pl.Trainer(
-        callbacks=[watch.accounting, watch.collapse, watch.probe, *guards, watch.checkpoints, *extra],
+        callbacks=[
+            watch.accounting,
+            *plan.callbacks(watch.accounting),
+            watch.collapse,
+            watch.probe,
+            *guards,
+            watch.checkpoints,
+            *extra,
+        ],
         profiler=watch.clock,
         **settings,
     )
@@ -124,6 +140,7 @@ def train(
         raise signals.ended(out) from e
     watch.checkpoints.save(trainer)
     watch.steps = trainer.global_step
+    watch.gpus = trainer.num_devices if trainer.strategy.root_device.type == "cuda" else 0
     losses = watch.accounting.losses
     if not all(torch.isfinite(torch.tensor(v)) for _, v in losses[-1:]):
         raise RuntimeError(f"the loss is {losses[-1][1]} at step {watch.steps}")
@@ -145,4 +162,4 @@ class _Reporting(pl.Callback):
             for k, v in trainer.callback_metrics.items()
             if k in ("loss", "data_wait") or "probe" in k
         }
-        self.report("training", trainer.global_step, int(trainer.estimated_stepping_batches), numbers)
+        self.report("training", trainer.global_step, total_steps(trainer), numbers)

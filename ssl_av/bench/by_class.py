@@ -23,6 +23,8 @@ from ssl_av.evaluation.statistics import confusion
 if TYPE_CHECKING:
     from ssl_av.evaluation.engine import Measured
 
+DPI = 110
+"""Of the confusion matrices: there may be many, and they are folded up."""
 MOST = 6
 """Confusion matrices of one method that are drawn; of what comes after, the numbers stand there alone."""
 
@@ -98,7 +100,7 @@ def keep_predictions(found: Measured, run: Path) -> list[Path]:
             if counts is not None:
                 target = run / "figures" / f"confusion-{_file(protocol, side)}.png"
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(png(confusion_plot(counts, list(numbers["by_class"]))))
+                target.write_bytes(_drawn(counts, list(numbers["by_class"])))
                 files.append(target)
     return files
 
@@ -141,7 +143,7 @@ def _measure(group: Group, protocol: str, side: str, folder: Path, draw: bool) -
     file = f"confusion-{group.method}-{_file(protocol, side)}.png"
     picture = Markup("")
     if counts is not None:
-        data = png(confusion_plot(counts, names))
+        data = _drawn(counts, names)
         (folder / "plots" / file).write_bytes(data)
         picture = embedded(data)
     if len(runs) > 1:
@@ -172,6 +174,12 @@ def _counts(runs: Sequence[Path], protocol: str, side: str, names: Sequence[str]
                 return None
             total = counts if total is None else total + counts
     return total
+
+
+def _drawn(counts: np.ndarray, names: Sequence[str]) -> bytes:
+    figure = confusion_plot(counts, names)
+    figure.set_dpi(DPI)
+    return png(figure)
 
 
 def _file(protocol: str, side: str) -> str:

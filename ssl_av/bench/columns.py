@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ssl_av.bench.groups import Group, Number, get
+from ssl_av.bench.axes import SPENT_AS, axis_column
+from ssl_av.bench.groups import UNTRAINED, Group, Number, get
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Cell, Column, Row, Table, cell
 
@@ -50,6 +51,7 @@ def main_columns(groups: Sequence[Group]) -> list[Column]:
             )
             for side in ("video", "audio")
         ]
+    columns += _elsewhere(groups)
     for protocol in PROTOCOLS[1:]:
         for side in _sides(groups, protocol):
             head = (
@@ -74,20 +76,41 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
     for protocol in _keys(groups, "results"):
         if protocol in PROTOCOLS:
             continue
+        name, _, place = protocol.partition("@")
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
+                if (name, metric) == ("linear-svm", "top1"):  # in the main table
+                    continue
                 if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
-                    head = f"{protocol} {word(side)} (%)"
+                    head = f"{place}: {name} {word(side)} (%)" if place else f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns
 
 
+def _elsewhere(groups: Sequence[Group]) -> list[Column]:
+    """Linear SVM on other data than the run's own."""
+    columns = []
+    for protocol in _keys(groups, "results"):
+        name, _, place = protocol.partition("@")
+        if name == "linear-svm" and place:
+            columns += [
+                _measure(
+                    groups, (protocol, side, "top1"), f"{place}: linear SVM top-1 (%)", word(side),
+                    f"{place} {side} %", True,
+                )
+                for side in _sides(groups, protocol)
+                if "top1" in _keys(groups, "results", protocol, side)
+            ]  # fmt: skip
+    return columns
+
+
 def cost_columns() -> list[Column]:
-    """Time, speed, waiting, memory and size."""
+    """Time, operations, speed, waiting, memory and size."""
     rate = "Training speed"
     return [
         Column("train", _trained("cost", "train_seconds"), "seconds", "Seconds"),
         Column("evaluate", lambda group: group.number("cost", "eval_seconds"), "seconds", "Seconds"),
+        Column("a step", _trained("cost", "flops_per_step"), "giga", "GFLOP"),
         Column("clips/s", _trained("cost", "clips_per_second"), "decimal", rate),
         Column("samples/s", _trained("cost", "samples_per_second"), "decimal", rate),
         Column("for data (%)", _trained("cost", "data_wait_share"), "percent", "Waiting"),
@@ -131,8 +154,8 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
     """What was asked, what was spent of each kind, and in which stages."""
     columns = [Column("asked", lambda group: said_budget(_first(group, "budget", "asked")))]
     for kind in _keys(groups, "budget", "spent"):
-        form = "seconds" if kind == "seconds" else "count"
-        columns.append(Column(kind, _trained("budget", "spent", kind), form, "Spent"))
+        title, form = axis_column(groups, kind)
+        columns.append(Column(title, _spent(kind), form, "Spent"))
     for kind in _keys(groups, "budget", "asked"):
         columns.append(Column(f"{kind} (%)", _spent_share(kind), "percent", "Spent of asked"))
     if any(_first(group, "stages") for group in groups):
@@ -183,12 +206,14 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
             value, _ = find(run, "results", protocol, side, key)
             if value is not None and (key != "chance" or re.fullmatch(r"top1|r1|p\d+", metric)):
                 return value, ""
-    by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
-    if by_class is None or protocol == "av-retrieval":
+    name, _, place = protocol.partition("@")
+    where = ("elsewhere", place) if place else ("data",)
+    by_class = next((c for c, _ in (find(run, *where, "chance") for run in runs) if c is not None), None)
+    if by_class is None or name == "av-retrieval":
         return None, ""
     if metric in ("top1", "clip_top1"):
         return by_class, ""
-    if protocol == "retrieval":
+    if name == "retrieval":
         # One of k neighbours drawn at random has the query's class, when the classes are of one size.
         return 1 - (1 - by_class) ** int(metric[1:]), "for classes of equal size: 1 − (1 − chance)^k"
     return None, ""
@@ -210,7 +235,7 @@ def _value(*path: str) -> Callable[[Group], Number]:
 
 def _trained(*path: str) -> Callable[[Group], Number]:
     """A number that only training gives: the untrained network has none, whatever was recorded."""
-    return lambda group: Number(why="not trained") if group.method == "random" else group.number(*path)
+    return lambda group: Number(why="not trained") if group.method in UNTRAINED else group.number(*path)
 
 
 def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
@@ -218,14 +243,25 @@ def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
     return lambda g: Number() if g.method == "random" else g.number(*path).minus(untrained.number(*path))
 
 
+def _spent(kind: str) -> Callable[[Group], Number]:
+    def amount(group: Group) -> Number:
+        number = _trained("budget", "spent", kind)(group)
+        # A machine without a GPU or a counter of energy is no failure of the run.
+        return Number(why="not recorded") if number.why == "no finite number" else number
+
+    return amount
+
+
 def _spent_share(kind: str) -> Callable[[Group], Number]:
+    axis, unit = SPENT_AS.get(kind, (kind, 1.0))
+
     def share(group: Group) -> Number:
-        if group.method == "random":
+        if group.method in UNTRAINED:
             return Number(why="not trained")
-        spent, asked = group.number("budget", "spent", kind), group.number("budget", "asked", kind)
+        spent, asked = _spent(axis)(group), group.number("budget", "asked", kind)
         if not spent or not asked or not asked.mean:
             return Number(why=spent.why or asked.why)
-        return Number((spent.mean / asked.mean,), (spent.seeds[0],))
+        return Number((spent.mean / unit / asked.mean,), (spent.seeds[0],))
 
     return share
 

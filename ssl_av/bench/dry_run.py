@@ -71,6 +71,8 @@ def dry_run(
     console.print(f"[bold]{suite.name}[/] on {suite.data['name']}: {samples:,} videos to train from → {out}")
     console.print(table)
     console.print(Text("\n".join(_summary(runs, jobs, out))))
+    if suite.tune.trials:
+        console.print(f"before them {suite.tune.trials} trials of each method that trains (--tune)")
     return 0
 
 

@@ -35,6 +35,7 @@ def to_markdown(
         *_section("Cost", [*_table(digest.cost), _figure("cost", captions)]),
         *_section("Measures of collapse", [*_table(digest.collapse), notes["collapse"]], digest.collapse),
         *_section("Budget", [*_table(digest.budget), notes["budget"]], digest.budget),
+        *_section("Tuning", [*_table(digest.tuning), notes["tuning"], *_table(digest.trials)], digest.tuning),
         "## Skipped and failed",
         *_skipped(digest),
         *_section("Settings", _settings(digest)),

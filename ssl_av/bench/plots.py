@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.columns import main_columns
-from ssl_av.bench.groups import Group, Number
+from ssl_av.bench.groups import UNTRAINED, Group, Number
 from ssl_av.bench.hover import mark, mark_box
 from ssl_av.bench.pareto import pareto_plot
 from ssl_av.bench.style import colours, markers, new_figure, titled
@@ -243,7 +243,7 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
     lines = group.curve(name)
     if not lines:
         return
-    if group.method == "random":  # never trained: a level, not a curve
+    if group.method in UNTRAINED:  # a level, not a curve
         level = float(np.mean([y[0] for _, y in lines]))
         axes.axhline(level, color=colour, linestyle="--", linewidth=1.4, label=group.label, zorder=1)
         return
@@ -292,7 +292,7 @@ def _smooth(values: Sequence[float], window: int) -> np.ndarray:
 
 
 def _trained(group: Group, key: str) -> Number:
-    return Number() if group.method == "random" else group.number("cost", key)
+    return Number() if group.method in UNTRAINED else group.number("cost", key)
 
 
 def _only_number(number: Number | str) -> Number:

@@ -11,6 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from ssl_av.bench import by_class, features
+from ssl_av.bench.axes import fairness
 from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
 from ssl_av.bench.hover import Spot, spots
@@ -22,6 +23,7 @@ from ssl_av.bench.records import read_records
 from ssl_av.bench.results_csv import to_csv
 from ssl_av.bench.sections import render_sections
 from ssl_av.bench.style import colours, png
+from ssl_av.bench.tuned import tuning_note
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 
@@ -31,6 +33,8 @@ LOOKS = {
     "wide_dark": Style(dark=True),
     "narrow_dark": Style(dark=True, narrow=True),
 }
+
+FLOPS = "FLOPs: of the networks' forward and backward, counted for each method; without transforms and loss."
 
 
 def write_report(folder: Path | str) -> Path:
@@ -147,6 +151,9 @@ def _captions(found: Digest) -> dict[str, str]:
 def _notes(found: Digest) -> dict[str, str]:
     gain = any(column.group.startswith("Gain") for column in found.main.columns)
     cma = any("→" in cell.text for row in found.budget.rows for cell in row.cells)
+    stages = "Stages share one budget: what an earlier stage spends is not there for the next." * cma
+    counted = any(column.title.endswith("FLOP") for column in found.budget.columns)
+    asked = dict(found.facts).get("Budget a method", "")
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
@@ -155,7 +162,8 @@ def _notes(found: Digest) -> dict[str, str]:
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",
-        "budget": "Stages share one budget: what an earlier stage spends is not there for the next." * cma,
+        "budget": " ".join(filter(None, [fairness(found.groups, asked), stages, FLOPS * counted])),
+        "tuning": tuning_note(found.groups),
         "command": "The command was not recorded (no suite.json beside records.jsonl, or none in it).",
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from ssl_av.bench.perform import failure, now
 from ssl_av.bench.records import append_record
 from ssl_av.bench.report import write_report
 from ssl_av.bench.runs import finished
+from ssl_av.bench.spending import Plan
 from ssl_av.bench.suite import Suite, SuiteFolder, before
 from ssl_av.bench.summary import summary_table
+from ssl_av.bench.tune import check_tuning, tune
 from ssl_av.config import RunConfig
 from ssl_av.data.loading import cores
 from ssl_av.data.manifest import Manifest
@@ -26,6 +29,7 @@ from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
+from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.methods import method_class
 from ssl_av.run import asked_views, build_method
 from ssl_av.tracking import Tracking
@@ -67,6 +71,8 @@ def run_suite(
     """
     for name in (*methods, *suite.references):
         method_class(name)  # an unknown name ends the command before anything is done
+    if suite.tune.trials:
+        check_tuning(suite, methods)
     plan = suite.plan(methods)
     chosen = only(plan, wanted)
     before(out, suite)  # a folder of something else is left as it is
@@ -82,6 +88,9 @@ def run_suite(
             f"[bold]{suite.name}[/]: {len(chosen)} runs on {suite.data['name']} "
             f"({counts}; {len(manifest.skipped)} skipped){at_once}"
         )
+        if suite.tune.trials:
+            suite = tune(suite, chosen, manifest, saved, out, jobs, console, launch)
+            chosen = only(suite.plan(methods), wanted)
         records = _run(chosen, folder, saved, jobs, len(manifest.classes), console, launch)
         code = _finish(out, records, console)
         tracking = Tracking.of(suite.wandb)
@@ -103,11 +112,11 @@ def _prepare(suite: Suite, plan: Sequence[RunConfig]) -> Manifest:
     views: list[View] = []
     for config in plan:
         if config.method["name"] != "supervised" or len(manifest.classes) > 1:
-            config.budget.to_steps(
-                len(manifest.split("train")), min(config.loading.batch_size, len(manifest))
-            )
             # A wrong setting is told now, not in an hour.
             views += asked_views(build_method(config, manifest))
+            if method_class(config.method["name"]).trains:
+                Plan.of(config, partial(build_method, config, manifest), len(manifest.split("train")))
+    prepare_elsewhere(first, views)  # what is not there is told before anything is trained
     return restrict(decode_once(prepared, name, first.loading, views), ("video", "audio"), name)
 
 

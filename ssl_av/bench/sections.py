@@ -17,6 +17,7 @@ SECTIONS = {
     "collapse": "Measures of collapse",
     "diagnostics": "Diagnostics",
     "budget": "Budget",
+    "tuning": "Tuning",
     "skipped": "Skipped and failed",
     "settings": "Settings",
     "provenance": "Where the numbers come from",

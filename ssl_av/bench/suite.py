@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 from ssl_av.bench.lock import NAMES
 from ssl_av.bench.runs import run_name
+from ssl_av.bench.space import Tune
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
 from ssl_av.errors import UserError, unknown
@@ -22,7 +24,7 @@ ABOUT, PART = "suite.json", "suite.part"
 
 GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "safety", "wandb", "jobs")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs", "tune")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Suite:
         safety: how every training is guarded.
         wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
+        tune: what may be tried of each method, and how often.
+        tuned: what was found by that, by method (`ssl_av.bench.tune`).
     """
 
     name: str
@@ -60,6 +64,8 @@ class Suite:
     safety: Safety = Safety()
     wandb: str | dict[str, Any] = "off"
     jobs: int = 1
+    tune: Tune = Tune()
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run_config(self, method: str, seed: int) -> RunConfig:
         """One run of the suite, resolved."""
@@ -73,6 +79,7 @@ class Suite:
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
+            tuning=self.tuned.get(method, {}),
             safety=self.safety,
         )
 
@@ -93,7 +100,9 @@ class Suite:
         # How fast data arrive, and what is drawn, does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
         shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
-        return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
+        tuning = dataclasses.asdict(self.tune) if self.tune.trials else None
+        own = {"tune": tuning, "inputs": self.inputs, "networks": self.networks}
+        return shared | own | {"data_hash": manifest_hash}
 
 
 def load_suite(name: str, overrides: Mapping[str, Any] | None = None) -> Suite:
@@ -125,6 +134,7 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
         known["budget"] = Budget.parse(budget)
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
+    known["tune"] = Tune.parse(where, known.get("tune") or {})
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
     known["safety"] = Safety(**check("safety", Safety, known.get("safety") or {}))
     for key in ("references", "seeds"):

@@ -16,7 +16,13 @@ FORMS: dict[str, tuple[float, int, bool]] = {
     "count": (1.0, 0, False),
     "decimal": (1.0, 1, False),
     "millions": (1e-6, 2, False),
+    "giga": (1e-9, 2, False),
+    "tera": (1e-12, 2, False),
+    "peta": (1e-15, 2, False),
+    "exa": (1e-18, 2, False),
 }
+PREFIXES = {form: 1 / FORMS[form][0] for form in ("giga", "tera", "peta", "exa")}
+"""What one of a large unit is."""
 
 
 def formatted(value: float, form: str, signed: bool | None = None) -> str:

@@ -15,7 +15,7 @@ from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
 from ssl_av.evaluation.certainty import attach, locate
 from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Splits, Subject
-from ssl_av.evaluation.library import Library
+from ssl_av.evaluation.library import SOURCE, Library
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
@@ -131,7 +131,7 @@ def _outcome(
         watch(p, splits)
     outcome = kind.measure(splits, p, classes, seed)
     locate(outcome, splits)
-    seen = {name: f for name, f in splits.items() if name != "val_as_train"}
+    seen = {SOURCE.get(name, name): f for name, f in splits.items()}
     outcome.samples = {name: len(f) for name, f in seen.items()}
     outcome.skipped = {path: why for f in seen.values() for path, why in f.skipped.items()}
     return outcome

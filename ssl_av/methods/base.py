@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
+from ssl_av.deadline import deadline_of
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
@@ -210,7 +211,8 @@ class Method(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule of ``optim``, stretched over all steps of the training."""
         trainer = self.trainer
-        total, accumulated = int(trainer.estimated_stepping_batches), trainer.accumulate_grad_batches
+        deadline, accumulated = deadline_of(trainer), trainer.accumulate_grad_batches
+        total = deadline.total if deadline else int(trainer.estimated_stepping_batches)
         trainer.fit_loop.setup_data()  # else the length of an epoch is not known yet
         batches = trainer.num_training_batches
         epoch_steps = max(math.ceil(batches / accumulated), 1) if math.isfinite(batches) else None

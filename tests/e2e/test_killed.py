@@ -37,7 +37,7 @@ def settings(small_fit: list[str], steps: int) -> list[str]:
 @pytest.mark.slow
 def test_killed_in_an_epochs_midst_and_run_again(ssl_av, small_fit, cache: Path, tmp_path: Path) -> None:
     words = ["fit", "--method", "avid", *settings(small_fit, 6)]
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    killed = tmp_path / "killed"
     died = subprocess.run(
         [sys.executable, "-c", KILLER, "5", *words, "--out", killed, "--data.num_workers", "1"],
         cwd=tmp_path,
@@ -50,19 +50,16 @@ def test_killed_in_an_epochs_midst_and_run_again(ssl_av, small_fit, cache: Path,
     assert peek(last_checkpoint(killed))[0] == 4
     resumed = ssl_av(*words, "--out", killed, "--data.num_workers", "1", "--resume", "auto")
     assert resumed.returncode == 0, resumed.stderr
-    done = ssl_av(*words, "--out", whole, "--data.num_workers", "0", "--resume", "auto")
-    assert done.returncode == 0, done.stderr
-    a, b = (json.loads((folder / "record.json").read_text()) for folder in (killed, whole))
-    assert a["curves"] == b["curves"]
-    assert a["results"] == b["results"]
-    assert (a["health"]["resumed_at"], b["health"]["resumed_at"]) == ([4], [])
-    x, y = (torch.load(last_checkpoint(f), weights_only=True)["state_dict"] for f in (killed, whole))
-    assert all(torch.equal(x[name], y[name]) for name in y)
+    record = json.loads((killed / "record.json").read_text())
+    assert record["health"]["resumed_at"] == [4]
 
-    again = ssl_av("rerun", whole, "--out", tmp_path / "again")
-    assert again.returncode == 0, again.stderr
+    again = ssl_av("rerun", killed, "--out", tmp_path / "again")
+    assert again.returncode == 0, again.stderr + again.stdout
     assert "results and losses: the same as then" in again.stdout
-    record = json.loads((whole / "record.json").read_text())
+    x, y = (torch.load(last_checkpoint(f), weights_only=True) for f in (killed, tmp_path / "again"))
+    assert y["callbacks"]["Checkpoints"]["resumed_at"] == []
+    assert all(torch.equal(x["state_dict"][name], y["state_dict"][name]) for name in y["state_dict"])
+
     record["data"]["hash"] = "another"
     record["versions"]["torch"] = "0.1"
     (tmp_path / "moved.json").write_text(json.dumps(record))

@@ -23,4 +23,5 @@ EXTRA: dict[str, dict[str, Any]] = {
     "cma": {"negatives": 12, "dim": 8, "hidden": 16, "num_samples": 20, "positives": 3},
     "supervised": {"num_classes": 3},
     "random": {},
+    "statistics": {},
 }  # fmt: skip

@@ -110,10 +110,11 @@ class Kind:
         settings: class of `Protocol.settings`.
         splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
             classifier that is fitted once more on both.
-        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, or the ``memory`` of the training split;
-            or `NETWORK`.
+        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, the ``memory`` of the training split; or
+            `NETWORK`.
         combine: from several folds to one result.
         check: raises a `UserError` for a protocol that the kind cannot follow.
+        both: whether it needs picture and sound of a sample.
     """
 
     measure: Measure
@@ -122,6 +123,7 @@ class Kind:
     needs: tuple[str, ...]
     combine: Combine
     check: Callable[[Protocol], None] | None = None
+    both: bool = False
 
     @property
     def trains(self) -> bool:
@@ -189,6 +191,7 @@ def register_kind(
     needs: tuple[str, ...] = ("pooled",),
     combine: Combine = average,
     check: Callable[[Protocol], None] | None = None,
+    both: bool = False,
 ) -> Callable[[Measure], Measure]:
     """Makes a function a kind of protocol.
 
@@ -199,11 +202,12 @@ def register_kind(
         needs: which features; see `Kind`.
         combine: from several folds to one result.
         check: raises a `UserError` for a protocol that the kind cannot follow, when it is loaded.
+        both: whether it needs picture and sound of a sample.
     """
     needed = splits if callable(splits) else lambda _: splits
 
     def register(measure: Measure) -> Measure:
-        KINDS.add(name, Kind(measure, settings, needed, needs, combine, check))
+        KINDS.add(name, Kind(measure, settings, needed, needs, combine, check, both))
         return measure
 
     return register

@@ -149,8 +149,9 @@ def _tuned(subject: Subject, p: Protocol, classes: int, seed: int, frozen: bool)
             numbers["setting"] = said(points[best])
         if s.paper_choice != "none":
             numbers["test_by_setting"] = {name: on[head].metrics["top1"] for name, on in on_test.items()}
+        known = np.flatnonzero(subject.data.manifest.split("test").labels >= 0)
         outcome.results[side] = numbers
-        outcome.predicted[side] = Predicted(test.target, test.scores, test.rows)
+        outcome.predicted[side] = Predicted(test.target, test.scores, known[test.rows])
         outcome.samples = {name: int((y >= 0).sum()) for name, y in labels.items()} | {
             "test": len(test.target)
         }

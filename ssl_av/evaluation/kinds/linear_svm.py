@@ -132,7 +132,7 @@ def linear_svm(splits: Splits, protocol: Protocol, classes: int, seed: int) -> O
     return outcome
 
 
-@register_kind("fusion", LinearSVM, _splits, combine=_combine)
+@register_kind("fusion", LinearSVM, _splits, combine=_combine, both=True)
 def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     """The linear SVM on sound, on picture, and on both features side by side (CrissCross E.1, late fusion)."""
     if not {"video", "audio"} <= set(splits["train"].pooled):
@@ -160,7 +160,7 @@ def sweep(splits: Splits, side: str, settings: LinearSVM, classes: int, seed: in
         scale = normaliser(rows, settings.normalise)
 
         def predicting(model: Any) -> Callable[[str], Predicted]:
-            return lambda part: Predicted(y[part], _scores(model, scale, x[part], classes))
+            return lambda part: Predicted(y[part], decisions(model, scale, x[part], classes))
 
         fitted = SOLVERS[settings.solver](scale(rows), labels, costs, settings, seed)
         return [(predicting(model), converged) for model, converged in fitted]
@@ -198,7 +198,9 @@ def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: rows
 
 
-def _scores(model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int) -> np.ndarray:
+def decisions(
+    model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int
+) -> np.ndarray:
     """Decision values [N, classes], averaged over a sample's clips; −∞ for a class that was never trained."""
     rows = x.reshape(-1, x.shape[-1])
     decided = np.asarray(model.decision_function(scale(rows)))

@@ -50,7 +50,7 @@ def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Ou
     return Outcome(results)
 
 
-@register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"))
+@register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"), both=True)
 def av_retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     """R@k across modalities inside the test split: the match is the same sample's other modality.
 
