@@ -12,9 +12,11 @@ from ssl_av import __version__, commands, rerun
 from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
+from ssl_av.tracking import commands as tracking
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
-BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
+LAUNCHERS = ("local", "submitit", "submitit-local")
 EVAL_GROUPS = ("data", "evaluation")
 
 DATA_AND_TRAINER = """\
@@ -33,6 +35,7 @@ settings, written --group.name VALUE:
   --inputs.*      what every backbone sees: --inputs.frames 16 --inputs.size 112
   --networks.*    every method's backbones: --networks.video r2plus1d_18
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
+  --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
 
 
@@ -66,9 +69,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
     )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
-    fit.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
-    )
+    tracking.add_options(fit)
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
     fit.add_argument(
         "--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import"
@@ -107,9 +108,15 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
+    tracking.add_options(bench)
+    bench.add_argument("--only", metavar="A,B:1,…", help="of these runs, do METHOD, or METHOD:SEED, now")
     bench.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
+        "--dry-run", action="store_true", help="print what would run, and for how long; needs no data"
     )
+    bench.add_argument(
+        "--launcher", metavar="NAME", choices=LAUNCHERS, default="local",
+        help="local (default), submitit (SLURM, a job a run) or submitit-local (the same jobs on this machine)",
+    )  # fmt: skip
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 
     ev = sub.add_parser(
@@ -145,11 +152,14 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
     interop.add_export_arguments(exp)
 
-    report = sub.add_parser(
-        "report", help="write a suite's report again", description="Write a suite's report again."
-    )
-    report.add_argument("folder", metavar="DIR", help="a suite's folder")
+    what = "write a suite's report again, or one of several suites"
+    report = sub.add_parser("report", help=what, description=f"{what.capitalize()}.")
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a suite's folder")
+    report.add_argument("--out", metavar="DIR", help="where the report of several goes (needed for them)")
 
+    what = "make a W&B workspace of a suite's comparison"
+    board = sub.add_parser("dashboard", help=what, description=f"{what.capitalize()}.")
+    tracking.add_dashboard(board)
     what = "run a record's run again"
     again = sub.add_parser(
         "rerun",
@@ -166,7 +176,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {
         "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report,
-        "rerun": again, "list": lst,
+        "rerun": again, "dashboard": board, "list": lst,
     }  # fmt: skip
 
 
@@ -174,8 +184,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
     "export": interop.run_export,
-    "report": lambda args: commands.report(args.folder),
+    "dashboard": tracking.run_dashboard,
     "rerun": lambda args: rerun.rerun(args.record, args.out, args.new_data),
+    "report": lambda args: commands.write_report(args.folders, args.out),
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 

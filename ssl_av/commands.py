@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ssl_av.checks import check_folder, check_resume, check_seeds, check_setting
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.resume import checkpoints
+from ssl_av.tracking.commands import options as tracking_options
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -66,15 +67,11 @@ def _names(what: str) -> dict[str, str]:
     }
 
 
-def report(folder: str) -> int:
-    """`ssl-av report`: writes a suite's report from its records."""
-    from ssl_av.bench.report import write_report
+def write_report(folders: Sequence[str], out: str | None = None) -> int:
+    """`ssl-av report`: writes a suite's report from its records, or one of several suites."""
+    from ssl_av.bench.merge import report
 
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
-    check_folder("report", Path(folder))
-    print(f"report: {write_report(Path(folder))}")
-    return 0
+    return report([Path(folder) for folder in folders], Path(out) if out else None)
 
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
@@ -83,13 +80,13 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     if not names:
         raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
     known_methods([*names, *dotted.get("methods", {})])
+    launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     if args.budget:
         overrides["budget"] = args.budget
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
-    if args.wandb:
-        overrides["wandb"] = args.wandb
+    overrides |= tracking_options(args)
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
@@ -99,11 +96,9 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods([*names, *suite.references])
     for config in suite.plan(names):
         check_settings(config)
-    from rich.console import Console
+    from ssl_av.bench.start import start
 
-    from ssl_av.bench.run_suite import run_suite
-
-    return run_suite(suite, names, out, command, Console())
+    return start(suite, names, out, command, args, launching)
 
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:
@@ -178,14 +173,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
+    from ssl_av.bench.by_class import keep_predictions
     from ssl_av.checkpoint import load_method
     from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
+    from ssl_av.evaluation.glance import Glance
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
-    from ssl_av.evaluation.towers import Towers
+    from ssl_av.evaluation.towers import Towers, trained_hash
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.run import asked_views, describe, write_json
@@ -219,7 +216,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     check_folder("--out", out)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
-    towers = Towers(method, have)
+    towers, glance = Towers(method, have, trained_hash(path, data)), Glance()
     if not towers.modalities:
         raise UserError(
             f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
@@ -239,13 +236,14 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said)
+        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
     record: dict[str, Any] = {
         "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
-        "protocols": found.protocols,
+        "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
+    keep_predictions(found, out)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
@@ -263,15 +261,18 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
     """Prints a run's numbers and what was skipped."""
     from rich.table import Table
 
+    from ssl_av.evaluation.certainty import bracketed, explained
+
     table = Table("protocol", "", "result", box=None, padding=(0, 2, 0, 0))
     for protocol, result in record["results"].items():
         if "skipped" in result:
             table.add_row(protocol, "–", result["skipped"])
             continue
         for what, numbers in result.items():
-            shown = {k: v for k, v in numbers.items() if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|r\d+", k)}
-            table.add_row(protocol, what, "  ".join(f"{k} {100 * v:.1f} %" for k, v in shown.items()))
+            shown = [k for k in numbers if re.fullmatch(r"(clip_)?(top[15]|map)(_tuned\w+)?|[rp]\d+", k)]
+            table.add_row(protocol, what, "  ".join(f"{k} {bracketed(numbers, k)}" for k in shown))
     console.print(table)
+    console.print(explained(record["results"]), end="", highlight=False, markup=False, soft_wrap=True)
     chance = record["data"].get("chance")
     if chance:
         console.print(f"chance of top-1: {100 * chance:.1f} %")

@@ -92,12 +92,14 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        figures: whether each run draws its features: a map, and nearest neighbours.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
     clips: int = 3
     probes: int = 4
     precision: str = "float32"
+    figures: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
@@ -120,7 +122,7 @@ class RunConfig:
         evaluation: how it is measured.
         trainer: arguments of the Lightning trainer.
         seed: of everything random.
-        wandb: ``off``, ``offline`` or ``online``.
+        wandb: where it is logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
@@ -133,7 +135,7 @@ class RunConfig:
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    wandb: str = "off"
+    wandb: str | dict[str, Any] = "off"
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
@@ -156,10 +158,11 @@ class RunConfig:
         out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
-        if self.evaluation.precision == Evaluation.precision:
-            del values["evaluation"]["precision"]
         if self.safety == Safety():
             del values["safety"]
+        for key in ("precision", "figures"):
+            if values["evaluation"][key] == getattr(Evaluation, key):
+                del values["evaluation"][key]
         return values
 
     @classmethod

@@ -6,11 +6,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.loggers.csv_logs import ExperimentWriter
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ssl_av.config import RunConfig
+from ssl_av.tracking.runs import wandb_logger
 from ssl_av.whole import whole_file
 
 
@@ -24,18 +25,8 @@ def loggers(config: RunConfig, out: Path, step: int, run: str | None) -> list[Lo
         run: id of its W&B run, where it has one.
     """
     found: list[Logger] = [_csv(out, step)]
-    if config.wandb != "off":
-        found.append(
-            WandbLogger(
-                project="ssl-av",
-                name=f"{config.method['name']}-seed{config.seed}",
-                group=config.suite or None,
-                save_dir=str(out),
-                offline=config.wandb == "offline",
-                config=config.to_dict(),
-                id=run,
-            )
-        )
+    if tracked := wandb_logger(config, out, run):
+        found.append(tracked)
     return found
 
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_groups, check_seeds
 from ssl_av.errors import UserError, unknown
+from ssl_av.tracking.commands import options as tracking_options
+from ssl_av.tracking.settings import Tracking, as_mapping
 
 if TYPE_CHECKING:
     from ssl_av.bench.suite import Suite
@@ -70,7 +72,8 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
             overrides[key] = given[key]
     if budget:
         overrides["budget"] = budget
-    overrides["wandb"] = args.wandb or file.get("wandb", "off")
+    said = as_mapping(file.get("wandb", "off")) | tracking_options(args).get("wandb", {})
+    overrides["wandb"] = Tracking.of(said).value()
     base = None
     if recipe is not None:
         base = recipe.suite_values()
@@ -136,6 +139,8 @@ def resolve_suite(
         base = load_yaml(Path(where))
         check_groups(where, base, GROUPS)
     checked = dict(overrides)
+    if isinstance(checked.get("wandb"), Mapping):  # laid over what the suite says, which may be a mode alone
+        base = {**base, "wandb": as_mapping(base.get("wandb", "off"))}
     for group, target in (
         ("evaluation", Evaluation),
         ("inputs", Inputs),

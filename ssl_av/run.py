@@ -21,7 +21,9 @@ from ssl_av.data.prepare import restrict
 from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
 from ssl_av.evaluation.callbacks import peak_memory_mb
-from ssl_av.evaluation.engine import Measured, Report, measure
+from ssl_av.evaluation.certainty import save_predictions
+from ssl_av.evaluation.engine import Measured, Report, Watch, measure
+from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.faults import faults_explained
@@ -32,6 +34,8 @@ from ssl_av.methods.base import Method
 from ssl_av.record import Record, describe, write_json, write_record
 from ssl_av.resume import last_checkpoint
 from ssl_av.saving import write_checkpoint
+from ssl_av.tracking import Tracking
+from ssl_av.tracking.runs import finish_run, run_id, wandb_logger
 from ssl_av.training import Training, train
 
 
@@ -123,8 +127,8 @@ def _execute(
 
     training_end = time.perf_counter()
     device = method.device if not torch.cuda.is_available() else torch.device("cuda")
-    towers = Towers(method.to(device))
-    measured = evaluate(towers, data, config, report, out / "features")
+    towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
+    measured = evaluate(towers, data, config, report, out / "features", glance)
     accounting, clock, steps = trained.accounting, trained.clock, trained.steps
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
@@ -168,6 +172,7 @@ def _execute(
         "protocols": measured.protocols,
         "collapse": trained.collapse.measure(),
         "health": trained.health,
+        "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},
         "settings": method.settings,
         "learning_rates": method.rates,
@@ -177,17 +182,29 @@ def _execute(
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
+    save_predictions(measured.outcomes, out)
+    if config.evaluation.figures:
+        record["figures"] = glance.draw(method, data, out / "figures", config.seed)
     write_record(record, out)
+    if tracked := wandb_logger(
+        config, out, run_id(out)
+    ):  # the one of the training, or an untrained method's first
+        finish_run(tracked, record, out, Tracking.of(config.wandb).checkpoints)
     return record
 
 
 def evaluate(
-    towers: Towers, data: AVDataModule, config: RunConfig, report: Report | None, cache: Path | None
+    towers: Towers,
+    data: AVDataModule,
+    config: RunConfig,
+    report: Report | None,
+    cache: Path | None,
+    watch: Watch | None = None,
 ) -> Measured:
     """What the run's protocols find on the run's own data; features stay in ``cache``."""
     e = config.evaluation
     protocols = [load_protocol(name) for name in e.protocols]
-    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report)
+    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch)
 
 
 def save_untrained(method: Method, path: Path) -> None:

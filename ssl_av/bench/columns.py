@@ -17,11 +17,15 @@ WORDS = {
     "audio": "audio",
     "audio_to_video": "audio → video",
     "video_to_audio": "video → audio",
+    "memory_video": "memory of video",
+    "memory_audio": "memory of audio",
     "std": "feature std",
     "effective_rank": "effective rank",
     "top1": "top-1",
     "top5": "top-5",
     "map": "mAP",
+    "clip_top1": "top-1 of clips",
+    "clip_map": "mAP of clips",
 }
 
 
@@ -72,7 +76,7 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
             continue
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if re.fullmatch(r"(top\d+|map)(_tuned_\w+)?|r\d+|accuracy|auc", metric):
+                if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
                     head = f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns
@@ -97,20 +101,30 @@ def cost_columns() -> list[Column]:
 
 def collapse_table(groups: Sequence[Group]) -> Table:
     """Measures of collapse: one row an embedding of a method, because methods name their own embeddings."""
-    measures = dict.fromkeys(
-        key for name in _keys(groups, "collapse") for key in _keys(groups, "collapse", name)
-    )
+    return _row_by_row(groups, "collapse", "Measures of collapse")
+
+
+def diagnostics_table(groups: Sequence[Group]) -> Table:
+    """What the test split's features are like: one row a modality, a direction or a memory of a method."""
+    return _row_by_row(groups, "diagnostics", "Diagnostics")
+
+
+def _row_by_row(groups: Sequence[Group], root: str, title: str) -> Table:
+    """A table of what records hold as ``{root: {row: {measure: number}}}``."""
+    measures = dict.fromkeys(key for name in _keys(groups, root) for key in _keys(groups, root, name))
     columns = (
         Column("embedding", lambda group: ""),
         *(Column(word(key), lambda group: "") for key in measures),
     )
     rows = []
     for group in groups:
-        for name in _keys([group], "collapse"):
-            cells = (cell(group.number("collapse", name, key), "number") for key in measures)
+        for name in _keys([group], root):
+            held = _keys([group], root, name)
+            # what a row has no measure for is no gap: an alignment is of two modalities
+            cells = (cell(group.number(root, name, k) if k in held else "", "number") for k in measures)
             kind = "reference" if group.reference else "method"
             rows.append(Row(group.label, group.method, kind, (Cell(word(name)), *cells)))
-    return Table("Measures of collapse", columns if rows else (), tuple(rows))
+    return Table(title, columns if rows else (), tuple(rows))
 
 
 def budget_columns(groups: Sequence[Group]) -> list[Column]:
@@ -128,7 +142,9 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
 
 def word(name: str) -> str:
     """The reader's word for a key of a record."""
-    return WORDS.get(name) or (f"R@{name[1:]}" if re.fullmatch(r"r\d+", name) else name.replace("_", " "))
+    if re.fullmatch(r"[rp]\d+", name):  # recall, precision
+        return f"{name[0].upper()}@{name[1:]}"
+    return WORDS.get(name) or name.replace("_", " ")
 
 
 def said_budget(budget: object) -> str:
@@ -153,7 +169,9 @@ def _measure(
     brief: bool = False,
 ) -> Column:
     chance, note = _chance(groups, path)
-    return Column(title, _value("results", *path), "percent", head, "high", chance, note, brief, short)
+    return Column(
+        title, _value("results", *path), "percent", head, "high", chance, note, brief, short, _interval(*path)
+    )
 
 
 def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float | None, str]:
@@ -163,17 +181,27 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
     for run in runs:
         for key in (f"chance_{metric}", "chance"):
             value, _ = find(run, "results", protocol, side, key)
-            if value is not None and (key != "chance" or metric in ("top1", "r1")):
+            if value is not None and (key != "chance" or re.fullmatch(r"top1|r1|p\d+", metric)):
                 return value, ""
     by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
     if by_class is None or protocol == "av-retrieval":
         return None, ""
-    if metric == "top1":
+    if metric in ("top1", "clip_top1"):
         return by_class, ""
     if protocol == "retrieval":
         # One of k neighbours drawn at random has the query's class, when the classes are of one size.
         return 1 - (1 - by_class) ** int(metric[1:]), "for classes of equal size: 1 − (1 − chance)^k"
     return None, ""
+
+
+def _interval(protocol: str, side: str, metric: str) -> Callable[[Group], tuple[float, float] | None]:
+    """Over test samples, of a single run: over several seeds the spread between them says more."""
+
+    def interval(group: Group) -> tuple[float, float] | None:
+        found = get(group.runs[0], "results", protocol, side, "interval") if len(group.runs) == 1 else None
+        return (found["low"], found["high"]) if found and found.get("metric") == metric else None
+
+    return interval
 
 
 def _value(*path: str) -> Callable[[Group], Number]:

@@ -92,7 +92,7 @@ def digest(
         name=str(suite.get("name") or _first(groups, "suite") or "suite"),
         question=wording.question(groups, suite),
         answer=wording.answer(groups),
-        remarks=tuple(wording.remarks(groups)),
+        remarks=(*map(str, suite.get("remarks") or ()), *wording.remarks(groups)),
         facts=_facts(groups, suite),
         groups=tuple(groups),
         main=build("Results", columns.main_columns(groups), groups),
@@ -154,7 +154,7 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Budget a method", budget),
         ("Seeds", str(len(seeds))),
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
-        ("Time of all runs", _duration(sum(filter(None, seconds)))),
+        ("Time of all runs", duration(sum(filter(None, seconds)))),
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
@@ -269,7 +269,8 @@ def _command(command: object) -> str:
     return str(command or "")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "12 min", "3.4 h"; nothing for none."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds else ""
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

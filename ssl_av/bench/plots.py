@@ -13,8 +13,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.columns import main_columns
 from ssl_av.bench.groups import Group, Number
+from ssl_av.bench.hover import mark, mark_box
+from ssl_av.bench.pareto import pareto_plot
 from ssl_av.bench.style import colours, markers, new_figure, titled
-from ssl_av.bench.tables import formatted
+from ssl_av.bench.tables import cell, formatted
 from ssl_av.style import LIGHT, Style
 
 SIDES = ("video", "audio")
@@ -148,6 +150,7 @@ def cost_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
 
 PLOTS: dict[str, Callable[[Sequence[Group], Style], Figure | None]] = {
     "accuracy": accuracy_plot,
+    "pareto": pareto_plot,
     "probe": probe_plot,
     "loss": loss_plot,
     "cost": cost_plot,
@@ -197,6 +200,12 @@ def _bars(axes: Axes, groups: Sequence[Group], numbers: Sequence[Number], form: 
             xerr=std if number.std is not None else None,
             error_kw=error,
         )
+        mark_box(
+            axes,
+            (0.0, place - 0.34),
+            (number.mean, place + 0.34),
+            f"{group.label}: {cell(number, form).plain}",
+        )
         _beside(axes, number.mean + std, place, formatted(number.mean, form), style)
 
 
@@ -210,6 +219,9 @@ def _stacked(
         axes.barh(place, trained, 0.68, color=colour[group.method])
         axes.barh(place, evaluated, 0.68, left=trained, color=colour[group.method], alpha=0.4)
         said = " + ".join(formatted(number.mean, "seconds") for number in (first, second) if number) or "–"
+        mark_box(
+            axes, (0.0, place - 0.34), (trained + evaluated, place + 0.34), f"{group.label}: {said} seconds"
+        )
         _beside(axes, trained + evaluated, place, said, style)
 
 
@@ -240,6 +252,8 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
     if all(x == xs[0] for x in xs):
         values = np.array([y for _, y in lines])
         axes.plot(xs[0], values.mean(axis=0), label=group.label, **look)
+        for seen, mean in zip(xs[0], values.mean(axis=0), strict=True):
+            mark(axes, seen, mean, f"{group.label}: {100 * mean:.1f} % after {seen:,.0f} samples")
         if len(lines) > 1:
             axes.fill_between(
                 xs[0], values.min(axis=0), values.max(axis=0), color=colour, alpha=0.16, linewidth=0

@@ -19,7 +19,8 @@ from torchmetrics.functional.classification import multiclass_accuracy
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Features, extract
-from ssl_av.evaluation.metrics import effective_rank, feature_std, knn_predict
+from ssl_av.evaluation.metrics import effective_rank, feature_std
+from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
 from ssl_av.rng import undisturbed
@@ -91,7 +92,7 @@ def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, fl
     out = {}
     for m in train.pooled:
         x, q = train.pooled[m][t], val.pooled[m][v]
-        scores = knn_predict(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
+        scores = knn_scores(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
         linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(
             x, labels.numpy()
         )
