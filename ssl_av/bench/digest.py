@@ -159,7 +159,7 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Data", str(_first(groups, "data", "name") or "")),
         ("Train / val / test", sizes if any(size is not None for size in parts) else ""),
         ("Classes", "" if classes is None else f"{classes:.0f}"),
-        ("Also measured on", "; ".join(_elsewhere(groups))),
+        ("Also measured on", "; ".join(wording.elsewhere(groups))),
         ("Budget a method", budget),
         ("Seeds", str(len(seeds))),
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
@@ -170,21 +170,6 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
-
-
-def _elsewhere(groups: Sequence[Group]) -> list[str]:
-    """The other data sets, each with its sizes."""
-    found = {
-        name: data
-        for group in groups
-        for run in group.runs
-        for name, data in (get(run, "elsewhere") or {}).items()
-    }
-    said = []
-    for name, data in found.items():
-        sizes = " / ".join(f"{data.get(part, 0):,}" for part in ("train", "val", "test"))
-        said.append(f"{name} ({sizes}; {data.get('classes', 0)} classes)")
-    return said
 
 
 def _settings(groups: Sequence[Group]) -> tuple[Pairs, tuple[tuple[str, Pairs], ...]]:

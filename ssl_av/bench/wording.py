@@ -58,6 +58,21 @@ def remarks(groups: Sequence[Group]) -> list[str]:
     return [text for text in (*said, *_unequal(groups)) if text]
 
 
+def elsewhere(groups: Sequence[Group]) -> list[str]:
+    """The other data sets, each with its sizes."""
+    found = {
+        name: data
+        for group in groups
+        for run in group.runs
+        for name, data in (get(run, "elsewhere") or {}).items()
+    }
+    said = []
+    for name, data in found.items():
+        sizes = " / ".join(f"{data.get(part, 0):,}" for part in ("train", "val", "test"))
+        said.append(f"{name} ({sizes}; {data.get('classes', 0)} classes)")
+    return said
+
+
 def percent(number: Number) -> str:
     """A fraction over seeds as "61.2 %" or "61.2 ± 0.8 %"."""
     spread = "" if number.std is None else f" ± {formatted(number.std, 'percent')}"
