@@ -103,7 +103,7 @@ class RunConfig:
         if self.safety == Safety():
             del values["safety"]
         for key in ("precision", "figures", "elsewhere"):
-            if values["evaluation"][key] == getattr(Evaluation, key):
+            if getattr(self.evaluation, key) == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values
 

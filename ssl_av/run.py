@@ -65,10 +65,6 @@ def asked_views(method: Method) -> list[View]:
     return [*method.views.values(), heard]
 
 
-NAMED = 1000
-"""Files that a record names at most; of a decayed data set of millions it gives the number."""
-
-
 @reading_explained()
 def execute(
     config: RunConfig,

@@ -275,8 +275,8 @@ class Accounting(pl.Callback):
         step, end = trainer.global_step, 0
         for name, steps in cast(Method, pl_module).stages(total_steps(trainer)) or ():
             end += steps
+            self._stage = name, step
             if step < end:
-                self._stage = name, step
                 break
 
     def on_train_batch_end(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ def test_each_column_has_its_own_chance(record: Callable[..., Record]):
     facts = dict(found.facts)
     assert facts["Also measured on"] == "esc50 (1,400 / 200 / 400; 50 classes); clips (5 / 1 / 2; 2 classes)"
     assert any(files.reason == "esc50: cut off" for files in found.skipped)
-    text = to_markdown(found, {}, {"main": "", "collapse": "", "budget": "", "command": ""})
+    text = to_markdown(found, {}, defaultdict(str))
     line = next(row for row in text.splitlines() if row.startswith("| avid") or row.startswith("| AVID"))
     assert "31.0" in line
     titles = [str(c.header) for c in summary_table(records).columns]
