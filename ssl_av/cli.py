@@ -88,8 +88,8 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         help="of them: all (default), networks (not the memory) or backbones",
     )  # fmt: skip
     fit.add_argument(
-        "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
-        help="continue from the folder's last checkpoint; auto: or begin, if there is none",
+        "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="MODE",
+        help="continue from the folder's last checkpoint; with MODE auto, begin if there is none",
     )  # fmt: skip
     fit.add_argument(
         "--shrink", action="store_true", help="the recipe at toy size: two steps on synthav, in seconds"

@@ -72,7 +72,7 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         UserError: as building the method does; for a budget of minutes, whose steps depend on the machine.
     """
     with torch.device("meta"):
-        method = new_method(config, training_samples, classes=1)
+        method = new_method(config, training_samples, classes=2)  # how many there are is not known
     batch_size = min(config.loading.batch_size, training_samples)
     batch = meta_batch(method, batch_size)
     flops, kept = one_step(method.train(), batch)

@@ -49,7 +49,7 @@ class Deadline(pl.Callback):
     def total(self, step: int) -> int:
         """Steps of the whole training, as estimated after so many."""
         share = self.share(step)
-        return max(round(step / share), step) if step and share else UNKNOWN
+        return max(round(step / share), step + (share < 1)) if step and share else UNKNOWN
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A run that goes on may have no time left."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ssl_av.accounting import peak_memory_mb
 from ssl_av.allocator import keep_freed_memory
 from ssl_av.bench.spending import Plan, spent
 from ssl_av.config import RunConfig
@@ -22,7 +23,6 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import restrict
 from ssl_av.data.views import AudioView, View, modalities
 from ssl_av.environment import environment
-from ssl_av.evaluation.callbacks import peak_memory_mb
 from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
@@ -63,10 +63,6 @@ def asked_views(method: Method) -> list[View]:
     """All that a run reads: the method's own views, and the sound that its evaluation hears."""
     heard = AudioView(method.inputs.audio_seconds, int(method.front_end.sample_rate))
     return [*method.views.values(), heard]
-
-
-NAMED = 1000
-"""Files that a record names at most; of a decayed data set of millions it gives the number."""
 
 
 @reading_explained()

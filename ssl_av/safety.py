@@ -20,7 +20,7 @@ class Safety:
             Small networks begin near there and leave it: to stop would change which of them are ever measured.
     """
 
-    checkpoint_every: str = "minutes=30"
+    checkpoint_every: str | int = "minutes=30"
     keep: int = 2
     on_nonfinite: str = "stop"
     on_collapse: str = "warn"

@@ -11,13 +11,14 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from ssl_av.accounting import Accounting, Clock
 from ssl_av.bench.spending import Plan
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.deadline import total_steps
 from ssl_av.energy import this_machine
 from ssl_av.errors import NotFinite, UserError
-from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe
+from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
 from ssl_av.evaluation.engine import Report
 from ssl_av.logs import loggers
 from ssl_av.methods.base import Method

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from ssl_av.accounting import Clock
 from ssl_av.energy import Energy
-from ssl_av.evaluation.callbacks import Clock
 
 
 @pytest.fixture

@@ -163,7 +163,10 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Budget a method", budget),
         ("Seeds", str(len(seeds))),
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
-        ("Time of all runs", total + together if (total := duration(sum(filter(None, seconds)))) else ""),
+        (
+            "Time of all runs",
+            total + together if (total := wording.duration(sum(filter(None, seconds)))) else "",
+        ),
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
@@ -278,13 +281,6 @@ def _command(command: object) -> str:
         # The path of the entry script says where one machine installed it, not how to repeat the run.
         return shlex.join([PurePath(words[0]).name, *words[1:]]) if words else ""
     return str(command or "")
-
-
-def duration(seconds: float) -> str:
-    """Seconds as "42 s", "12 min", "3.4 h"; nothing for none."""
-    if seconds < 120:
-        return f"{seconds:.0f} s" if seconds else ""
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _run(groups: Sequence[Group]) -> Mapping[str, Any]:

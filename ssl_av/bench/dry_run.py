@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ssl_av.bench.digest import duration
 from ssl_av.bench.estimate import Estimate, from_a_step, from_records, together
 from ssl_av.bench.live import clock
 from ssl_av.bench.lock import holder, is_held
@@ -20,6 +19,7 @@ from ssl_av.bench.records import FILE, load_records
 from ssl_av.bench.run_suite import label
 from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
+from ssl_av.bench.wording import duration
 from ssl_av.config import RunConfig
 from ssl_av.cost import Cost, measure
 from ssl_av.data.loading import cores

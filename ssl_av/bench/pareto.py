@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ssl_av.bench.groups import Group, Number
+from ssl_av.bench.groups import UNTRAINED, Group, Number
 from ssl_av.bench.hover import mark
 from ssl_av.bench.style import colours, markers, new_figure, titled
 from ssl_av.bench.tables import formatted
@@ -38,7 +38,7 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     """Linear SVM top-1 against what the training cost, a panel a modality; None with fewer than two methods."""
-    trained = [group for group in groups if group.method != "random" and group.runs]
+    trained = [group for group in groups if group.method not in UNTRAINED and group.runs]
     path, said = next(
         (cost for cost in COSTS if trained and all(group.number(*cost[0]) for group in trained)), ((), "")
     )

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from ssl_av.accounting import Accounting
 from ssl_av.bench.budget import Budget
 from ssl_av.config import RunConfig
 from ssl_av.deadline import Deadline
-from ssl_av.evaluation.callbacks import Accounting
 from ssl_av.flops import step_flops
 from ssl_av.methods.base import Method
 

@@ -84,6 +84,13 @@ def count(number: int) -> str:
     return COUNTS[number] if number < len(COUNTS) else str(number)
 
 
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "12 min", "3.4 h"; nothing for none."""
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds else ""
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names as a person lists them: "A", "A and B", "A, B and C"."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from ssl_av.errors import unknown
 from ssl_av.evaluation.protocols import Protocol, load_protocol
@@ -44,8 +45,13 @@ def brave_row(dataset: str, recipe: str) -> Protocol:
     if recipe not in TABLE_7:
         raise unknown("recipe of BraVe's table 7", recipe, TABLE_7)
     dropout, lr, decay = TABLE_7[recipe][DATASETS.index(dataset)]
-    base = load_protocol("brave-finetune")
+    base = _middle()
     optim = replace(base.settings.optim, lr=lr, weight_decay=decay)
     batch = 128 if recipe in LARGE else base.settings.batch_size
     settings = replace(base.settings, optim=optim, dropout=dropout, batch_size=batch)
     return replace(base, name=f"brave-finetune-{dataset}-{recipe}", settings=settings, source="BraVe table 7")
+
+
+@cache
+def _middle() -> Protocol:
+    return load_protocol("brave-finetune")

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
+from ssl_av import accounting
 from ssl_av.bench.spending import Plan
 from ssl_av.config import RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import prepare_manifest
-from ssl_av.evaluation import callbacks
 from ssl_av.quiet import quiet
 from ssl_av.resolve import resolve_suite
 from ssl_av.resume import last_checkpoint
@@ -92,7 +92,7 @@ def test_the_same_samples_are_the_same_steps_and_the_same_flops_are_not(
 def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock on which every action of the training takes a second: a step has five."""
     seconds = itertools.count()
-    monkeypatch.setattr(callbacks, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
+    monkeypatch.setattr(accounting, "time", SimpleNamespace(perf_counter=lambda: float(next(seconds))))
 
 
 def test_minutes_end_with_the_step_and_two_stages_share_them(

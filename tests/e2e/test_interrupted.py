@@ -80,6 +80,14 @@ def until(true: Callable[[], Any], seconds: float = 300) -> None:
         time.sleep(0.02)
 
 
+def works(pid: int) -> bool:
+    """Whether a process is there, and not only its exit code, which nobody has asked for."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def told(folder: Path) -> dict[str, Any]:
     """What must not depend on an interruption."""
     record = {r["method"]: r for r in load_records(folder)}["avid"]
@@ -102,7 +110,7 @@ def test_killed_and_given_again(victim: str, begin, bench, whole: Path, tmp_path
         process.kill()
         os.kill(run, signal.SIGCONT)
         process.communicate()
-        until(lambda: not psutil.pid_exists(run), 60)  # nothing is left working
+        until(lambda: not works(run))  # nothing is left working
     else:
         os.kill(run, signal.SIGKILL)
         said, _ = process.communicate(timeout=900)
