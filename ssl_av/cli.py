@@ -92,7 +92,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 
     what = "compare methods under one budget"
     bench = sub.add_parser("bench", help=what, description=f"{what.capitalize()}.", epilog=BENCH_SETTINGS)
-    bench.add_argument("--methods", metavar="A,B,…", help="methods of `ssl-av list methods`")
+    bench.add_argument(
+        "--methods",
+        metavar="A,B,…",
+        help="methods of `ssl-av list methods`, or rows of the suite (default: its rows)",
+    )
     bench.add_argument(
         "--suite", metavar="NAME|FILE", default="tiny", help="a suite of `ssl-av list suites` (default: tiny)"
     )
@@ -104,6 +108,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
     bench.add_argument(
         "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
+    )
+    bench.add_argument(
+        "--shrink",
+        action="store_true",
+        help="the suite's recipes at toy size: two steps on synthav, in seconds",
     )
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 

@@ -78,10 +78,7 @@ def report(folder: str) -> int:
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     """`ssl-av bench`: compares methods."""
-    names = _split(args.methods)
-    if not names:
-        raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
-    known_methods([*names, *dotted.get("methods", {})])
+    known_methods(list(dotted.get("methods", {})))
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     if args.budget:
         overrides["budget"] = args.budget
@@ -91,11 +88,12 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
         overrides["wandb"] = args.wandb
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
-    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
+    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides, shrink=args.shrink)
+    names = suite.asked(_split(args.methods))
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
     check_trainer(suite.trainer)
-    known_methods([*names, *suite.references])
+    known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
     from rich.console import Console

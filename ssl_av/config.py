@@ -122,6 +122,7 @@ class RunConfig:
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
+        row: its row in the suite, where that has another name than the method.
     """
 
     method: dict[str, Any]
@@ -134,6 +135,12 @@ class RunConfig:
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
+    row: str = ""
+
+    @property
+    def name(self) -> str:
+        """What its suite calls it: the row, else the method."""
+        return self.row or str(self.method["name"])
 
     @property
     def loading(self) -> Loading:
@@ -149,7 +156,8 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        out = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "recipe" or self.recipe}
+        out = {f.name: getattr(self, f.name) for f in fields(self)}
+        out = {key: value for key, value in out.items() if value or key not in ("recipe", "row")}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
         if self.evaluation.precision == Evaluation.precision:

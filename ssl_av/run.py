@@ -149,7 +149,7 @@ def execute(
         "paper": method.paper,
         "seed": config.seed,
         "suite": config.suite,
-        **({"recipe": config.recipe} if config.recipe else {}),
+        **{key: value for key in ("recipe", "row") if (value := getattr(config, key))},
         "status": "completed",
         "error": None,
         "budget": {
@@ -236,7 +236,7 @@ def loggers(config: RunConfig, out: Path) -> list[Logger]:
         found.append(
             WandbLogger(
                 project="ssl-av",
-                name=f"{config.method['name']}-seed{config.seed}",
+                name=f"{config.name}-seed{config.seed}",
                 group=config.suite or None,
                 save_dir=str(out),
                 offline=config.wandb == "offline",

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.columns import main_columns
 from ssl_av.bench.groups import Group, Number
+from ssl_av.bench.ranking_plot import ranking_plot
 from ssl_av.bench.style import colours, markers, new_figure, titled
 from ssl_av.bench.tables import formatted
 from ssl_av.style import LIGHT, Style
@@ -151,6 +152,7 @@ PLOTS: dict[str, Callable[[Sequence[Group], Style], Figure | None]] = {
     "probe": probe_plot,
     "loss": loss_plot,
     "cost": cost_plot,
+    "ranking": ranking_plot,
 }
 """File name (without .png) to the function that draws it."""
 

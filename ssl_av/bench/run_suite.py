@@ -21,7 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from ssl_av.bench.records import append_record
+from ssl_av.bench.records import append_record, row_name
 from ssl_av.bench.report import write_report
 from ssl_av.bench.suite import Suite, SuiteFolder
 from ssl_av.bench.summary import summary_table
@@ -43,7 +43,7 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
 
     Args:
         suite: what is compared.
-        methods: names of the methods.
+        methods: names of rows and methods.
         out: the suite's folder.
         command: the command line, for the report.
         console: where to say what happens.
@@ -51,14 +51,14 @@ def run_suite(suite: Suite, methods: Sequence[str], out: Path, command: str, con
     Returns:
         Exit code: 0, or 1 if a method failed.
     """
-    for name in (*methods, *suite.references):
-        method_class(name)  # an unknown name ends the command before anything is done
+    plan = suite.plan(methods)
+    for config in plan:
+        method_class(config.method["name"])  # an unknown name ends the command before anything is done
     name = suite.data["name"]
     first = suite.run_config(methods[0], suite.seeds[0])
     prepared = prepare_manifest(name, first.dataset_args, first.loading)
     # Every method gets the samples that all of them can use: with picture and sound.
     manifest = restrict(prepared, ("video", "audio"), name)
-    plan = suite.plan(methods)
     views: list[View] = []
     for config in plan:
         if config.method["name"] != "supervised" or len(manifest.classes) > 1:
@@ -98,8 +98,7 @@ def _run(
         running: dict[Future[dict[str, Any]], tuple[int, str]] = {}
         try:
             for place, config in enumerate(plan):
-                name = config.method["name"]
-                label = f"{name} seed {config.seed}" if len(suite.seeds) > 1 else name
+                label = f"{config.name} seed {config.seed}" if len(suite.seeds) > 1 else config.name
                 done = folder.finished(config)
                 if done is None:
                     future = pool.submit(_one, config, folder, manifest, bars, label, classes, jobs, stop)
@@ -202,7 +201,7 @@ def _finish(out: Path, records: Sequence[dict[str, Any]], console: Console) -> i
         if len(skipped) > 10:
             console.print(f"  … all of them are in the report and in {out / 'records.jsonl'}")
     for record in failed:
-        console.print(f"failed: {record['method']} seed {record['seed']}: {record['error']}", markup=False)
+        console.print(f"failed: {row_name(record)} seed {record['seed']}: {record['error']}", markup=False)
     if failed and len(failed) == len(records):
         raise UserError(f"no run was completed; the first error: {failed[0]['error']}")
     return 1 if failed else 0

@@ -1,0 +1,57 @@
+"""Every ablation suite at toy size, from the command line to the paper's table beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ssl_av.bench.records import load_records, row_name
+from ssl_av.bench.suite import load_suite
+from ssl_av.cli import run
+from ssl_av.options import list_configs
+
+ABLATIONS = sorted(name for name in list_configs("suites") if name.startswith("ablation-"))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One cache for all suites: synthav is rendered once."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_AV_CACHE", str(folder))
+        yield folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_an_ablation_runs_shrunk(name: str, cache: Path, tmp_path: Path):
+    out = tmp_path / "suite"
+    assert run(["bench", "--suite", name, "--shrink", "--budget", "steps=1", "--out", str(out)]) == 0
+    suite = load_suite(name)
+    records = {row_name(r): r for r in load_records(out)}
+    assert list(records) == [*suite.references, *suite.rows]
+    assert {r["status"] for r in records.values()} == {"completed"}
+    for row in suite.rows.values():
+        assert records[row.name]["method"] == row.method
+        assert records[row.name]["recipe"] == row.recipe
+        assert records[row.name]["results"]["linear-svm"]["video"]["top1"] >= 0
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert f"## {suite.paper['table']}, beside ours" in text
+    for row in suite.rows.values():
+        assert f"| {row.label} " in text
+
+
+def test_the_words_of_bench_about_rows(ssl_av, tmp_path: Path):
+    listed = ssl_av("list", "suites")
+    assert listed.returncode == 0
+    for name in (*ABLATIONS, "tiny", "small", "paper-k400", "paper-audioset"):
+        assert name in listed.stdout
+    bad = ssl_av("bench", "--suite", "ablation-avid-table1", "--shrink", "--methods", "jont")
+    assert bad.returncode == 2
+    assert "unknown row or method 'jont'; did you mean joint" in bad.stderr
+    none = ssl_av("bench", "--suite", "tiny", "--shrink")
+    assert none.returncode == 2
+    assert "has no rows that are recipes" in none.stderr
+    assert not (tmp_path / "runs").exists()
