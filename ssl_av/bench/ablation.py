@@ -214,7 +214,7 @@ def _sentence(column: PaperColumn, groups: Sequence[Group], reported: Mapping[st
     text = (
         f"{column.title}: over {found.rows} rows the orders {alike}: Kendall's τ {_signed(found.kendall)}, "
         f"Spearman's ρ {_signed(found.spearman)}; unrelated orders reach such a τ in "
-        f"{100 * found.by_chance:.3g} % of cases."
+        f"{_share(found.by_chance)} of cases."
     )
     if found.rows < FEW:
         text += " So few rows prove little."
@@ -233,6 +233,10 @@ def _two(first: tuple[Group, float, float], second: tuple[Group, float, float]) 
         return f"{first[0].label} and {second[0].label} are level {'there' if not there else 'here'}."
     above, below = (first, second) if there > 0 else (second, first)
     return f"{above[0].label} is above {below[0].label} there, and {'here too' if there == here else 'below it here'}."
+
+
+def _share(value: float) -> str:
+    return "less than 0.1 %" if value < 0.001 else f"{100 * value:.3g} %"
 
 
 def _signed(value: float) -> str:

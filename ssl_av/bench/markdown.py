@@ -114,7 +114,7 @@ def _section(title: str, blocks: Sequence[str], table: Table | None = None) -> l
 def _parts(section: Section, captions: Mapping[str, str]) -> list[str]:
     blocks: list[str] = []
     for part in section.parts:
-        title = f"### {part.table.title}" if part.table.columns else ""
+        title = f"### {part.table.title}" if part.table.columns and part.table.title != section.title else ""
         said = _bullets(part.said) if len(part.said) > 1 else _escape("".join(part.said))
         blocks += [title, said, *_table(part.table), _escape(part.note), _figure(part.figure, captions)]
     return blocks

@@ -44,12 +44,12 @@ class Ranking:
         """[methods] mean rank."""
         return np.asarray(self.ranks.mean(axis=0))
 
-    def alike(self, which: int) -> list[str]:
-        """The methods that cannot be told from one of them: closer than the critical difference."""
+    def unlike(self, which: int) -> list[str]:
+        """The methods that differ from one of them: at least the critical difference away."""
         if self.critical is None:
             return []
-        near = np.abs(self.mean - self.mean[which]) < self.critical
-        return [group.label for at, group in enumerate(self.groups) if near[at] and at != which]
+        far = np.abs(self.mean - self.mean[which]) >= self.critical
+        return [group.label for at, group in enumerate(self.groups) if far[at]]
 
 
 def rank(groups: Sequence[Group], tasks: Sequence[Task]) -> Ranking | None:
@@ -84,12 +84,12 @@ def ranking_part(found: Ranking) -> Part:
     def firsts(group: Group) -> Number:
         return Number((float((found.ranks[:, place[group.method]] == 1).sum()),), (0,))
 
-    def alike(group: Group) -> str:
-        return listed(found.alike(place[group.method])) or "none"
+    def unlike(group: Group) -> str:
+        return listed(found.unlike(place[group.method])) or "none"
 
     columns = [Column("mean rank", mean, "number", better="low"), Column("first places", firsts, "count")]
     if _tells(found):
-        columns.append(Column("not told from", alike))
+        columns.append(Column("differs from", unlike))
     table = build("Ranks over tasks", columns, found.groups)
     names = "; ".join(task.title for task in found.tasks)
     note = (

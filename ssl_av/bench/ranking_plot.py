@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
 
 from ssl_av.bench.groups import Group
 from ssl_av.bench.ranking import rank
@@ -41,6 +40,6 @@ def ranking_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None
     axes.tick_params(axis="y", labelsize=10, labelcolor=style.ink)
     axes.grid(axis="x", color=style.line, linewidth=0.8)
     axes.spines["bottom"].set_visible(False)
-    axes.xaxis.set_major_locator(MultipleLocator(1))
-    titled(axes, f"Mean rank over {len(found.tasks)} tasks (1 is the best)", style)
+    axes.set_xticks(range(1, len(order) + 1))
+    titled(axes, f"Mean rank over {len(found.tasks)} tasks", style)
     return figure

@@ -57,15 +57,13 @@ def test_mean_ranks_and_friedman_s_test_by_hand(record: Make):
     assert found.mean.tolist() == pytest.approx([1.2, 1.8, 3.0])
     assert found.p_value == pytest.approx(friedman(found.ranks.tolist()))
     assert found.critical == pytest.approx(2.343 * math.sqrt(3 * 4 / 30), rel=5e-4)  # 1.48
-    assert found.alike(0) == ["b"]
-    assert found.alike(1) == ["a", "c"]
-    assert found.alike(2) == ["b"]
+    assert [found.unlike(at) for at in range(3)] == [["c"], [], ["a"]]
     part = ranking_part(found)
     assert part.said[0].startswith("Ranked over five tasks: the three methods differ (Friedman, p = 0.015).")
     assert "With five tasks and three methods this test is rough" in part.said[0]
     assert "at least 1.48 apart" in part.said[1]
     rows = {row.label: [cell.text for cell in row.cells] for row in part.table.rows}
-    assert rows == {"a": ["1.2", "4", "b"], "b": ["1.8", "1", "a and c"], "c": ["3", "0", "b"]}
+    assert rows == {"a": ["1.2", "4", "c"], "b": ["1.8", "1", "none"], "c": ["3", "0", "a"]}
 
 
 def test_no_difference_is_said(record: Make):
