@@ -110,8 +110,8 @@ def _captions(found: Digest) -> dict[str, str]:
         "something. Thin: as recorded; thick: running mean.",
         "cost": "What each run cost. Seconds: full colour is training, pale is evaluation; waiting for data: "
         f"share of the training time in which the loader was behind.{shared}{bars}",
-        "ranking": "Mean ranks; 1 is the best. Lines: half of Nemenyi's critical difference (5 %) to both sides: methods whose lines "
-        "do not overlap differ, if Friedman's test says that any do.",
+        "ranking": "Mean ranks; 1 is the best. Lines: half of Nemenyi's critical difference (5 %) to both sides: "
+        "methods whose lines do not overlap differ, if Friedman's test says that any do.",
     }
 
 
