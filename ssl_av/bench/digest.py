@@ -15,7 +15,7 @@ from ssl_av.bench.certainty import certainty_section
 from ssl_av.bench.comparable import check_comparable
 from ssl_av.bench.groups import Group, get, group_runs, one_line, seed
 from ssl_av.bench.records import find
-from ssl_av.bench.sections import Section
+from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Table, build
 from ssl_av.errors import UserError
 

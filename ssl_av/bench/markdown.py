@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_av.bench.digest import Digest
-from ssl_av.bench.sections import Section
+from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Cell, Table
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from ssl_av.bench.groups import Group, Number
-from ssl_av.bench.sections import Part
+from ssl_av.bench.findings import Part
 from ssl_av.bench.tables import Column, build
 from ssl_av.bench.tasks import Task
 from ssl_av.bench.wording import count, listed
