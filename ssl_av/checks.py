@@ -91,7 +91,7 @@ def check_resume(folder: Path, config: RunConfig) -> None:
 
 
 RESUMED = ("method", "data", "seed")
-SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad")
+SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad", "data.threads")
 """Settings that change how fast or how patiently samples are read, not which."""
 
 

@@ -6,21 +6,26 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from ssl_av import __version__, commands
-from ssl_av.errors import UserError, unknown
+from ssl_av import __version__, commands, rerun
+from ssl_av.bench.space import parse_trials
+from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
+from ssl_av.tracking import commands as tracking
 
-FIT_GROUPS = ("method", "data", "trainer", "evaluation")
-BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods")
-EVAL_GROUPS = ("data", "evaluation")
+FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
+BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
+LAUNCHERS = ("local", "submitit", "submitit-local")
+EVAL_GROUPS = ("method", "data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
   --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed
   --evaluation.*  protocols, clips, probes
+  --safety.*      checkpoints, and a training that fails: --safety.checkpoint_every steps=500 --safety.keep 2
+                  --safety.on_nonfinite skip --safety.on_collapse stop
 """
 FIT_SETTINGS = f"""
 settings, written --group.name VALUE:
@@ -31,7 +36,13 @@ settings, written --group.name VALUE:
   --inputs.*      what every backbone sees: --inputs.frames 16 --inputs.size 112
   --networks.*    every method's backbones: --networks.video r2plus1d_18
   --methods.*     one method's own: --methods.avid.optim.lr 3e-4
+  --launcher.*    submitit's: --launcher.partition gpu --launcher.timeout_min 600 --launcher.gpus_per_node 1
 {DATA_AND_TRAINER}"""
+
+ELSEWHERE: dict[str, Any] = {
+    "metavar": "NAME:DIR,…", "action": "append",
+    "help": "other data to measure on as well: esc50:DIR,csv:FILE+label=COLUMN+as=NAME (see docs/protocols.md)",
+}  # fmt: skip
 
 
 def build_parser() -> tuple[Parser, dict[str, Parser]]:
@@ -54,6 +65,7 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     fit.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
+    fit.add_argument("--eval", **ELSEWHERE)
     fit.add_argument(
         "--suite",
         metavar="NAME|FILE",
@@ -61,12 +73,12 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     fit.add_argument("--config", metavar="FILE", help="YAML with the same groups; options win over it")
     fit.add_argument(
-        "--budget", metavar="UNIT=N", help="samples=N, steps=N or epochs=N (default: the suite's)"
+        "--budget",
+        metavar="UNIT=N",
+        help="samples=N, steps=N, flops=X, minutes=M or epochs=N (default: the suite's)",
     )
     fit.add_argument("--seed", type=int, help="of everything random (default: 0)")
-    fit.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
-    )
+    tracking.add_options(fit)
     fit.add_argument("--out", metavar="DIR", help="the run's folder (default: runs/METHOD-DATA-seedN)")
     fit.add_argument(
         "--init", metavar="FILE", help="begin with the weights of a checkpoint, an export or an import"
@@ -75,7 +87,10 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
         "--init-parts", metavar="NAME", choices=("all", "networks", "backbones"),
         help="of them: all (default), networks (not the memory) or backbones",
     )  # fmt: skip
-    fit.add_argument("--resume", action="store_true", help="continue from the folder's last checkpoint")
+    fit.add_argument(
+        "--resume", nargs="?", const="yes", choices=("yes", "auto"), metavar="auto",
+        help="continue from the folder's last checkpoint; auto: or begin, if there is none",
+    )  # fmt: skip
     fit.add_argument(
         "--shrink", action="store_true", help="the recipe at toy size: two steps on synthav, in seconds"
     )
@@ -103,24 +118,44 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument(
         "--data", metavar="NAME", help="a data set of `ssl-av list datasets` (default: the suite's)"
     )
-    bench.add_argument("--budget", metavar="UNIT=N", help="of every run: samples=N, steps=N or epochs=N")
+    bench.add_argument("--eval", **ELSEWHERE)
+    bench.add_argument(
+        "--budget",
+        metavar="UNIT=N",
+        help="of every run: samples=N, steps=N, flops=X, minutes=M or epochs=N",
+    )
+    bench.add_argument(
+        "--tune",
+        type=parse_trials,
+        metavar="trials=N",
+        help="first, as many trials of every method over the suite's search space, judged on validation",
+    )
     bench.add_argument("--jobs", metavar="N", help="runs at a time, each with its share of the cores")
     bench.add_argument("--seeds", metavar="0,1,…", help="one run of each method for each seed")
+    tracking.add_options(bench)
+    bench.add_argument("--only", metavar="A,B:1,…", help="of these runs, do METHOD, or METHOD:SEED, now")
     bench.add_argument(
-        "--wandb", metavar="MODE", choices=("off", "offline", "online"), help="log to Weights & Biases"
+        "--dry-run", action="store_true", help="print what would run, and for how long; needs no data"
     )
     bench.add_argument(
         "--shrink",
         action="store_true",
         help="the suite's recipes at toy size: two steps on synthav, in seconds",
     )
+    bench.add_argument(
+        "--launcher", metavar="NAME", choices=LAUNCHERS, default="local",
+        help="local (default), submitit (SLURM, a job a run) or submitit-local (the same jobs on this machine)",
+    )  # fmt: skip
     bench.add_argument("--out", metavar="DIR", help="the suite's folder (default: runs/bench-SUITE-DATA)")
 
     ev = sub.add_parser(
         "eval", help="measure a checkpoint", description="Measure the backbones of a checkpoint.",
-        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`",
+        epilog="settings: --data.* and --evaluation.* as in `ssl-av fit --help`; of a reference also --method.*",
     )  # fmt: skip
-    ev.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of ours, or a run's folder")
+    ev.add_argument(
+        "checkpoint", metavar="CHECKPOINT",
+        help="a checkpoint of ours, a run's folder, or an untrained reference: random, statistics",
+    )  # fmt: skip
     ev.add_argument("--protocols", metavar="A,B,…", help="of `ssl-av list protocols` (default: the run's)")
     ev.add_argument("--data", metavar="NAME", help="a data set (default: the one it was trained on)")
     ev.add_argument("--seed", type=int, help="of the protocols (default: the run's)")
@@ -149,17 +184,31 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
     interop.add_export_arguments(exp)
 
-    report = sub.add_parser(
-        "report", help="write a suite's report again", description="Write a suite's report again."
+    what = "write a suite's report again, or one of several suites"
+    report = sub.add_parser("report", help=what, description=f"{what.capitalize()}.")
+    report.add_argument("folders", metavar="DIR", nargs="+", help="a suite's folder")
+    report.add_argument("--out", metavar="DIR", help="where the report of several goes (needed for them)")
+
+    what = "make a W&B workspace of a suite's comparison"
+    board = sub.add_parser("dashboard", help=what, description=f"{what.capitalize()}.")
+    tracking.add_dashboard(board)
+    what = "run a record's run again"
+    again = sub.add_parser(
+        "rerun",
+        help=what,
+        description=f"{what.capitalize()}, and say what differs from then: versions, results.",
     )
-    report.add_argument("folder", metavar="DIR", help="a suite's folder")
+    again.add_argument("record", metavar="RECORD", help="a record.json, or a run's folder")
+    again.add_argument("--out", metavar="DIR", help="the new run's folder (default: the old one's, -rerun)")
+    again.add_argument("--new-data", action="store_true", help="also if the data are others than then")
 
     lst = sub.add_parser("list", help="what there is by name", description="What there is by name.")
     kinds = ("methods", "backbones", "protocols", "datasets", "suites", "recipes")
     lst.add_argument("what", metavar="KIND", choices=kinds, help=", ".join(kinds))
     lst.add_argument("--method", metavar="NAME", help="recipes of this method only")
     return top, {
-        "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report, "list": lst,
+        "fit": fit, "bench": bench, "eval": ev, "import": imp, "export": exp, "report": report,
+        "rerun": again, "dashboard": board, "list": lst,
     }  # fmt: skip
 
 
@@ -167,7 +216,9 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
     "export": interop.run_export,
-    "report": lambda args: commands.report(args.folder),
+    "dashboard": tracking.run_dashboard,
+    "rerun": lambda args: rerun.rerun(args.record, args.out, args.new_data),
+    "report": lambda args: commands.write_report(args.folders, args.out),
     "list": lambda args: commands.list_names(args.what, args.method),
 }
 
@@ -198,6 +249,10 @@ def run(argv: Sequence[str]) -> int:
     dotted = parse_dotted(rest, groups, parser.options())
     for group in ("method", "data"):
         check_named_once(group, getattr(args, group, None), dotted.get(group, {}))
+    if getattr(args, "eval", None):
+        from ssl_av.evaluation.places import read_places
+
+        dotted.setdefault("evaluation", {})["elsewhere"] = read_places(args.eval)
     if args.command == "fit":
         return commands.fit(args, dotted)
     if args.command == "bench":
@@ -212,6 +267,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except UserError as e:
         print(f"ssl-av: {e}", file=sys.stderr)
         code = 2
+    except Interrupted as e:
+        print(f"ssl-av: {e.said}", file=sys.stderr)
+        code = 128 + e.number
     except KeyboardInterrupt:
         print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
         code = 130

@@ -6,13 +6,15 @@ import argparse
 import dataclasses
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.resume import checkpoints
+from ssl_av.tracking.commands import options as tracking_options
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -65,27 +67,22 @@ def _names(what: str) -> dict[str, str]:
     }
 
 
-def report(folder: str) -> int:
-    """`ssl-av report`: writes a suite's report from its records."""
-    from ssl_av.bench.report import write_report
+def write_report(folders: Sequence[str], out: str | None = None) -> int:
+    """`ssl-av report`: writes a suite's report from its records, or one of several suites."""
+    from ssl_av.bench.merge import report
 
-    if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that `ssl-av bench` wrote")
-    check_folder("report", Path(folder))
-    print(f"report: {write_report(Path(folder))}")
-    return 0
+    return report([Path(folder) for folder in folders], Path(out) if out else None)
 
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     """`ssl-av bench`: compares methods."""
     known_methods(list(dotted.get("methods", {})))
+    launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
-    if args.budget:
-        overrides["budget"] = args.budget
+    overrides |= {name: given for name in ("budget", "tune") if (given := getattr(args, name))}
     if args.seeds:
         overrides["seeds"] = check_seeds("--seeds", _whole_numbers("--seeds", args.seeds))
-    if args.wandb:
-        overrides["wandb"] = args.wandb
+    overrides |= tracking_options(args)
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
     suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides, shrink=args.shrink)
@@ -96,11 +93,11 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
-    from rich.console import Console
+    from ssl_av.bench.start import start
+    from ssl_av.evaluation.elsewhere import check_elsewhere
 
-    from ssl_av.bench.run_suite import run_suite
-
-    return run_suite(suite, names, out, command, Console())
+    check_elsewhere(suite.run_config(names[0], 0))
+    return start(suite, names, out, command, args, launching)
 
 
 def fit(args: argparse.Namespace, dotted: Dotted) -> int:
@@ -115,14 +112,17 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     name = (args.recipe or config.method["name"]).replace("/", "-").removesuffix(".yaml")
     shrink = "-shrunk" if args.shrink else ""
     out = Path(args.out or f"runs/{name}-{config.data['name']}-seed{config.seed}{shrink}")
+    from ssl_av.evaluation.elsewhere import check_elsewhere
+
+    check_elsewhere(config)
     return _train(config, out, args.resume)
 
 
-def _train(config: RunConfig, out: Path, resume: bool) -> int:
+def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     """The training of `fit`, with its progress bar."""
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    start = _start(out, config) if resume else None
+    start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
     check_folder("--out", out)
@@ -175,51 +175,44 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
-    from ssl_av.checkpoint import load_method
-    from ssl_av.config import Evaluation, RunConfig, load_yaml, merge
+    from ssl_av.bench.by_class import keep_predictions
+    from ssl_av.config import Evaluation, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
+    from ssl_av.evaluation.glance import Glance
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
-    from ssl_av.evaluation.towers import Towers
+    from ssl_av.evaluation.subject import load_subject
+    from ssl_av.evaluation.towers import Towers, trained_hash
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.run import asked_views, describe, write_json
 
     quiet()
-    path = Path(args.checkpoint)
-    path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
-    method = load_method(path)
-    beside = path.parent.parent / "config.yaml"
-    if beside.is_file():
-        config = RunConfig.from_dict(load_yaml(beside))
-    else:
-        config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
+    subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
+    method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
-    settings = merge(
-        dataclasses.asdict(config.evaluation), check("evaluation", Evaluation, dotted.get("evaluation", {}))
-    )
+    # Other data than `--data` are measured by a call of their own.
+    asked = check("evaluation", Evaluation, dotted.get("evaluation", {}), skip=("elsewhere",))
+    settings = merge(dataclasses.asdict(dataclasses.replace(config.evaluation, elsewhere=())), asked)
+    del settings["elsewhere"]
     if args.protocols is not None:
         settings["protocols"] = _split(args.protocols)
     if not settings["protocols"]:
         raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
-    trained_on = config.data if beside.is_file() and method.trains else None
-    config = dataclasses.replace(
-        config,
-        data=data,
-        evaluation=Evaluation(**settings),
-        seed=check_seeds("--seed", [config.seed if args.seed is None else args.seed])[0],
-    )
-    out = Path(args.out) if args.out else path.parent.parent if beside.is_file() else path.parent
+    config = dataclasses.replace(config, data=data, evaluation=Evaluation(**settings))
+    home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
+    out = Path(args.out) if args.out else home
     check_folder("--out", out)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
-    towers = Towers(method, have)
+    own = trained_hash(Path(subject.said), data) if subject.own else None
+    towers, glance = Towers(method, have, own), Glance()
     if not towers.modalities:
         raise UserError(
-            f"'{config.data['name']}' has {' and '.join(have)}; {path} has a backbone for "
+            f"'{config.data['name']}' has {' and '.join(have)}; {subject.said} has a backbone for "
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
@@ -229,20 +222,21 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         towers.modalities,
         protocols,
         config.seed,
-        trained_on,
+        subject.trained_on,
         asked_views(method),
     )
-    cache = Path(args.cache) if args.cache else (path.parent.parent if beside.is_file() else out) / "features"
+    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said)
+        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
     record: dict[str, Any] = {
-        "checkpoint": str(path), "method": method.name, "seed": config.seed, "evaluation": settings,
+        "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
-        "protocols": found.protocols,
+        "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
+    keep_predictions(found, out)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
@@ -260,18 +254,25 @@ def _say_results(record: Mapping[str, Any], console: Any) -> None:
     """Prints a run's numbers and what was skipped."""
     from rich.table import Table
 
+    from ssl_av.evaluation.certainty import bracketed, explained
+
     table = Table("protocol", "", "result", box=None, padding=(0, 2, 0, 0))
     for protocol, result in record["results"].items():
         if "skipped" in result:
             table.add_row(protocol, "–", result["skipped"])
             continue
         for what, numbers in result.items():
-            shown = {k: v for k, v in numbers.items() if re.fullmatch(r"(top[15]|map)(_tuned\w+)?|r\d+", k)}
-            table.add_row(protocol, what, "  ".join(f"{k} {100 * v:.1f} %" for k, v in shown.items()))
+            shown = [k for k in numbers if re.fullmatch(r"(clip_)?(top[15]|map)(_tuned\w+)?|[rp]\d+", k)]
+            table.add_row(protocol, what, "  ".join(f"{k} {bracketed(numbers, k)}" for k in shown))
     console.print(table)
+    console.print(explained(record["results"]), end="", highlight=False, markup=False, soft_wrap=True)
     chance = record["data"].get("chance")
     if chance:
         console.print(f"chance of top-1: {100 * chance:.1f} %")
+    for name, there in record.get("elsewhere", {}).items():
+        share = f", chance {100 * there['chance']:.1f} %" if there["chance"] else ""
+        lost = f", {there['skipped_total']} skipped" if there["skipped_total"] else ""
+        console.print(f"{name}: {there['classes']} classes{share}{lost}")
     skipped = record["data"].get("skipped", [])
     if skipped:
         console.print(f"{len(skipped)} samples were skipped:")

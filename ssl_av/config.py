@@ -9,76 +9,11 @@ from typing import Any
 
 import yaml
 
+from ssl_av.bench.budget import Budget
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a run may spend: exactly one of the fields is set.
-
-    Attributes:
-        samples: source videos seen.
-        steps: optimiser steps.
-        epochs: passes over the training split.
-    """
-
-    samples: int | None = None
-    steps: int | None = None
-    epochs: int | None = None
-
-    def __post_init__(self) -> None:
-        given = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-        if len(given) != 1:
-            raise UserError(
-                f"a budget is exactly one of samples, steps, epochs; got {given or 'none of them'}"
-            )
-        for name, value in given.items():
-            if value < 1:
-                raise UserError(f"a budget of {name}={value} trains nothing; give at least 1")
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """``"samples=20000"`` → a budget.
-
-        Raises:
-            UserError: for another form, an unknown unit or a number below 1.
-        """
-        unit, equals, number = text.partition("=")
-        names = [f.name for f in fields(cls)]
-        if not equals:
-            raise UserError(
-                f"--budget {text}: write it as UNIT=NUMBER, e.g. samples=20000 (units: {', '.join(names)})"
-            )
-        if unit not in names:
-            raise unknown("budget unit", unit, names)
-        try:
-            value = int(number.replace("_", ""))
-        except ValueError:
-            raise UserError(f"--budget {text}: '{number}' is not a whole number") from None
-        return cls(**{unit: value})
-
-    def asked(self) -> dict[str, int]:
-        """The field that is set."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-
-    def to_steps(self, samples_per_epoch: int, batch_size: int) -> int:
-        """Optimiser steps that this budget buys.
-
-        Raises:
-            UserError: if it does not buy one.
-        """
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is not None:
-            return self.epochs * (samples_per_epoch // batch_size)
-        assert self.samples is not None
-        if self.samples < batch_size:
-            raise UserError(
-                f"a budget of samples={self.samples} is less than one batch of {batch_size}; raise it or lower "
-                "--data.batch_size"
-            )
-        return self.samples // batch_size
+from ssl_av.safety import Safety
+from ssl_av.whole import whole_file
 
 
 @dataclass(frozen=True)
@@ -90,15 +25,23 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        figures: whether each run draws its features: a map, and nearest neighbours.
+        elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
     clips: int = 3
     probes: int = 4
     precision: str = "float32"
+    figures: bool = False
+    elsewhere: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        if self.elsewhere:
+            from ssl_av.evaluation.places import read_places
+
+            object.__setattr__(self, "elsewhere", read_places(self.elsewhere))
         if self.clips < 1:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
@@ -118,11 +61,13 @@ class RunConfig:
         evaluation: how it is measured.
         trainer: arguments of the Lightning trainer.
         seed: of everything random.
-        wandb: ``off``, ``offline`` or ``online``.
+        wandb: where it is logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
         row: its row in the suite, where that has another name than the method.
+        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
+        safety: how its training is guarded.
     """
 
     method: dict[str, Any]
@@ -131,11 +76,13 @@ class RunConfig:
     evaluation: Evaluation = Evaluation()
     trainer: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
-    wandb: str = "off"
+    wandb: str | dict[str, Any] = "off"
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
     row: str = ""
+    tuning: dict[str, Any] = field(default_factory=dict)
+    safety: Safety = Safety()
 
     @property
     def name(self) -> str:
@@ -156,12 +103,15 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        out = {f.name: getattr(self, f.name) for f in fields(self)}
-        out = {key: value for key, value in out.items() if value or key not in ("recipe", "row")}
+        optional = ("recipe", "row", "tuning")
+        out = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) or f.name not in optional}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
-        if self.evaluation.precision == Evaluation.precision:
-            del values["evaluation"]["precision"]
+        if self.safety == Safety():
+            del values["safety"]
+        for key in ("precision", "figures", "elsewhere"):
+            if values["evaluation"][key] == getattr(Evaluation, key):
+                del values["evaluation"][key]
         return values
 
     @classmethod
@@ -170,11 +120,13 @@ class RunConfig:
         known = dict(values)
         known["budget"] = Budget(**known["budget"])
         known["evaluation"] = Evaluation(**known.get("evaluation", {}))
+        known["safety"] = Safety(**known.get("safety", {}))
         return cls(**known)
 
     def save(self, path: Path) -> None:
         """Writes it as YAML."""
-        path.write_text(yaml.safe_dump(self.to_dict(), sort_keys=False), encoding="utf-8")
+        with whole_file(path) as file:
+            yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
 # libyaml, where there is one, reads the hundred files of `ssl-av list recipes` ten times as fast.

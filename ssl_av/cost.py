@@ -1,21 +1,15 @@
-"""What a run would cost, found without data or weights: `ssl-av fit --dry-run`.
-
-The method is built on torch's meta device, where a tensor has a shape and no memory, and one step is run there.
-"""
+"""What a run would cost, found without data or weights: `ssl-av fit --dry-run`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
 from ssl_av.config import RunConfig
-from ssl_av.data.views import AudioView, FlowView, View
+from ssl_av.errors import UserError
+from ssl_av.flops import meta_batch, one_step
 from ssl_av.methods.base import Method
 from ssl_av.run import new_method
 
@@ -68,24 +62,25 @@ class Cost:
 
 
 def measure(config: RunConfig, training_samples: int) -> Cost:
-    """Runs one step of a run on the meta device.
-
-    The step is the forward of all views and the backward from all embeddings. The loss on the embeddings is left out:
-    losses draw and decide on values, which meta tensors do not have, and it is below a thousandth of the networks.
+    """Runs one step of a run on the meta device (`ssl_av.flops` says what is counted).
 
     Args:
         config: the run.
         training_samples: videos in the training split.
 
     Raises:
-        UserError: as building the method does.
+        UserError: as building the method does; for a budget of minutes, whose steps depend on the machine.
     """
     with torch.device("meta"):
         method = new_method(config, training_samples, classes=1)
     batch_size = min(config.loading.batch_size, training_samples)
-    steps = config.budget.to_steps(training_samples, batch_size)
-    batch = {name: _input(method, name, view, batch_size) for name, view in method.views.items()}
+    batch = meta_batch(method, batch_size)
     flops, kept = one_step(method.train(), batch)
+    steps = config.budget.to_steps(training_samples, batch_size, flops)
+    if steps is None:
+        raise UserError(
+            "--dry-run: how many steps a budget of minutes buys depends on the machine; give --budget steps=N"
+        )
     precision = str(config.trainer.get("precision", "32-true"))
     parameters = _parameters(method)
     return Cost(
@@ -101,45 +96,6 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         mixed="16" in precision,
         views={name: tuple(t.shape[1:]) for name, t in batch.items()},
     )
-
-
-def one_step(method: Method, batch: dict[str, Tensor]) -> tuple[int, list[int]]:
-    """FLOPs of the forward and the backward on transformed views, and the bytes of each tensor kept in between."""
-    kept: dict[int, Tensor] = {}
-    with FlopCounterMode(display=False) as counter:
-        with _kept_for_backward(method, kept):
-            embeddings = method(batch)
-            total = torch.stack([e.float().sum() for e in embeddings.values()]).sum()
-        total.backward()
-    return counter.get_total_flops(), [t.untyped_storage().nbytes() for t in kept.values()]
-
-
-def _input(method: Method, name: str, view: View, batch_size: int) -> Tensor:
-    """A view as the networks get it, on the meta device."""
-    if isinstance(view, AudioView):
-        # The front end is real and quick: one silent sample tells the shape.
-        transform: Any = method.transforms[name]
-        with torch.no_grad():
-            silent = torch.zeros(1, round(view.samples / transform.augment.reach))
-            shape = transform.front_end(silent).shape[1:]
-    else:
-        shape = torch.Size((2 if isinstance(view, FlowView) else 3, view.frames, view.size, view.size))
-    return torch.empty(batch_size, *shape, device="meta")
-
-
-@contextmanager
-def _kept_for_backward(method: nn.Module, kept: dict[int, Tensor]) -> Iterator[None]:
-    """Collects, by storage, what autograd keeps; parameters and buffers are counted elsewhere."""
-    owned = {t.untyped_storage()._cdata for t in [*method.parameters(), *method.buffers()]}
-
-    def pack(t: Tensor) -> Tensor:
-        storage = t.untyped_storage()._cdata
-        if storage not in owned:
-            kept[storage] = t  # holds the storage, so that its address is not used again
-        return t
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        yield
 
 
 def _parameters(method: Method) -> dict[str, int]:

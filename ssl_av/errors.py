@@ -27,3 +27,21 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Us
     guess = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(names)}"
     more = f" (`{hint}` shows all)" if hint and near else ""
     return UserError(f"unknown {kind} '{name}'{guess}{more}")
+
+
+class NotFinite(UserError):
+    """A training came upon NaN or infinity."""
+
+
+class Interrupted(SystemExit):
+    """A signal ended the command, and nothing is lost: exit code 128 + the signal's number, as of a shell.
+
+    Attributes:
+        number: the signal.
+        said: what the command line says.
+    """
+
+    def __init__(self, number: int, said: str) -> None:
+        super().__init__(128 + number)
+        self.number = number
+        self.said = said

@@ -16,6 +16,7 @@ def quiet() -> None:
         ".*`training_step` returned `None`.*",
         ".*The number of training batches.*is smaller than the logging interval.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
+        ".*checkpoint that ended before the epoch ended.*",  # it goes on where it was (`AVDataModule.begin_at`)
         ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -27,7 +29,7 @@ def own_first(x: Tensor, dim: int) -> Tensor:
     if count() == 1:
         return x
     others = gather(x)
-    del others[dist.get_rank()]
+    del others[own()]
     return torch.cat([x, *others], dim=dim)
 
 
@@ -35,3 +37,17 @@ def own_first(x: Tensor, dim: int) -> Tensor:
 def mean(x: Tensor) -> Tensor:
     """The mean over the ranks."""
     return torch.stack(gather(x)).mean(dim=0)
+
+
+def gather_objects(x: Any) -> list[Any]:
+    """What every rank holds, in rank order."""
+    if count() == 1:
+        return [x]
+    out: list[Any] = [None] * count()
+    dist.all_gather_object(out, x)
+    return out
+
+
+def own() -> int:
+    """The number of this rank."""
+    return dist.get_rank() if count() > 1 else 0

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_groups, check_seeds
 from ssl_av.errors import UserError, unknown
+from ssl_av.tracking.commands import options as tracking_options
+from ssl_av.tracking.settings import Tracking, as_mapping
 
 if TYPE_CHECKING:
     from ssl_av.bench.suite import Suite
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from ssl_av.recipes import Recipe
 
 Dotted = dict[str, Any]
+GIVEN = ("method", "data", "evaluation", "trainer", "safety")
+"""Groups that a file of `fit` or an option may give."""
 
 
 def fit_recipe(args: argparse.Namespace) -> Recipe | None:
@@ -39,12 +43,12 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
     from ssl_av.config import load_yaml, merge
 
     file = load_yaml(Path(args.config)) if args.config else {}
-    allowed = ("method", "data", "budget", "evaluation", "trainer", "seed", "wandb", "suite")
+    allowed = ("method", "data", "budget", "evaluation", "trainer", "safety", "seed", "wandb", "suite")
     for key in file:
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
-    check_groups(args.config, file, ("method", "data", "evaluation", "trainer"))
-    given = merge({k: v for k, v in file.items() if k in ("method", "data", "trainer", "evaluation")}, dotted)
+    check_groups(args.config, file, GIVEN)
+    given = merge({k: v for k, v in file.items() if k in GIVEN}, dotted)
     method = args.method or given.get("method", {}).get("name") or (recipe and recipe.method["name"])
     if not method:
         raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`), or --recipe")
@@ -63,12 +67,13 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
     data = dict(given.get("data", {}))
     budget = args.budget or file.get("budget")
     overrides: Dotted = {"methods": {method: own}}
-    for key in ("evaluation", "trainer"):
+    for key in ("evaluation", "trainer", "safety"):
         if key in given:
             overrides[key] = given[key]
     if budget:
         overrides["budget"] = budget
-    overrides["wandb"] = args.wandb or file.get("wandb", "off")
+    said = as_mapping(file.get("wandb", "off")) | tracking_options(args).get("wandb", {})
+    overrides["wandb"] = Tracking.of(said).value()
     base = None
     if recipe is not None:
         base = recipe.suite_values()
@@ -129,16 +134,20 @@ def resolve_suite(
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import Inputs, Networks
     from ssl_av.options import check
+    from ssl_av.safety import Safety
 
     where = "recipe"
     if base is None:
         base, where = read_suite(name, shrink)
     checked = dict(overrides)
+    if isinstance(checked.get("wandb"), Mapping):  # laid over what the suite says, which may be a mode alone
+        base = {**base, "wandb": as_mapping(base.get("wandb", "off"))}
     for group, target in (
         ("evaluation", Evaluation),
         ("inputs", Inputs),
         ("networks", Networks),
         ("trainer", pl.Trainer),
+        ("safety", Safety),
     ):
         if group in checked:
             checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import stats
 
 from ssl_av.bench.columns import word
+from ssl_av.bench.findings import Part, Section
 from ssl_av.bench.groups import Group, Number, get
 from ssl_av.bench.records import find
-from ssl_av.bench.findings import Part, Section
 from ssl_av.bench.tables import Column, Table, build
 from ssl_av.errors import UserError, unknown
 

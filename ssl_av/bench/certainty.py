@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ssl_av.bench.findings import Part, Section
 from ssl_av.bench.groups import Group
 from ssl_av.bench.pairs import LEVEL, SAME, Pair, over_samples, over_seeds, pair_table
 from ssl_av.bench.predictions import right_of
 from ssl_av.bench.ranking import rank, ranking_part
-from ssl_av.bench.findings import Part, Section
 from ssl_av.bench.tables import Column, Table, build, formatted
 from ssl_av.bench.tasks import Task, main_tasks, tasks
 from ssl_av.evaluation.statistics import over_runs

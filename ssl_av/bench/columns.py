@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from ssl_av.bench.groups import Group, Number, get
+from ssl_av.bench.axes import SPENT_AS, axis_column
+from ssl_av.bench.groups import UNTRAINED, Group, Number, get
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Cell, Column, Row, Table, cell
 
@@ -17,11 +18,15 @@ WORDS = {
     "audio": "audio",
     "audio_to_video": "audio → video",
     "video_to_audio": "video → audio",
+    "memory_video": "memory of video",
+    "memory_audio": "memory of audio",
     "std": "feature std",
     "effective_rank": "effective rank",
     "top1": "top-1",
     "top5": "top-5",
     "map": "mAP",
+    "clip_top1": "top-1 of clips",
+    "clip_map": "mAP of clips",
 }
 
 
@@ -46,6 +51,7 @@ def main_columns(groups: Sequence[Group]) -> list[Column]:
             )
             for side in ("video", "audio")
         ]
+    columns += _elsewhere(groups)
     for protocol in PROTOCOLS[1:]:
         for side in _sides(groups, protocol):
             head = (
@@ -70,20 +76,41 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
     for protocol in _keys(groups, "results"):
         if protocol in PROTOCOLS:
             continue
+        name, _, place = protocol.partition("@")
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if re.fullmatch(r"(top\d+|map)(_tuned_\w+)?|r\d+|accuracy|auc", metric):
-                    head = f"{protocol} {word(side)} (%)"
+                if (name, metric) == ("linear-svm", "top1"):  # in the main table
+                    continue
+                if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
+                    head = f"{place}: {name} {word(side)} (%)" if place else f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
     return columns
 
 
+def _elsewhere(groups: Sequence[Group]) -> list[Column]:
+    """Linear SVM on other data than the run's own."""
+    columns = []
+    for protocol in _keys(groups, "results"):
+        name, _, place = protocol.partition("@")
+        if name == "linear-svm" and place:
+            columns += [
+                _measure(
+                    groups, (protocol, side, "top1"), f"{place}: linear SVM top-1 (%)", word(side),
+                    f"{place} {side} %", True,
+                )
+                for side in _sides(groups, protocol)
+                if "top1" in _keys(groups, "results", protocol, side)
+            ]  # fmt: skip
+    return columns
+
+
 def cost_columns() -> list[Column]:
-    """Time, speed, waiting, memory and size."""
+    """Time, operations, speed, waiting, memory and size."""
     rate = "Training speed"
     return [
         Column("train", _trained("cost", "train_seconds"), "seconds", "Seconds"),
         Column("evaluate", lambda group: group.number("cost", "eval_seconds"), "seconds", "Seconds"),
+        Column("a step", _trained("cost", "flops_per_step"), "giga", "GFLOP"),
         Column("clips/s", _trained("cost", "clips_per_second"), "decimal", rate),
         Column("samples/s", _trained("cost", "samples_per_second"), "decimal", rate),
         Column("for data (%)", _trained("cost", "data_wait_share"), "percent", "Waiting"),
@@ -97,28 +124,38 @@ def cost_columns() -> list[Column]:
 
 def collapse_table(groups: Sequence[Group]) -> Table:
     """Measures of collapse: one row an embedding of a method, because methods name their own embeddings."""
-    measures = dict.fromkeys(
-        key for name in _keys(groups, "collapse") for key in _keys(groups, "collapse", name)
-    )
+    return _row_by_row(groups, "collapse", "Measures of collapse")
+
+
+def diagnostics_table(groups: Sequence[Group]) -> Table:
+    """What the test split's features are like: one row a modality, a direction or a memory of a method."""
+    return _row_by_row(groups, "diagnostics", "Diagnostics")
+
+
+def _row_by_row(groups: Sequence[Group], root: str, title: str) -> Table:
+    """A table of what records hold as ``{root: {row: {measure: number}}}``."""
+    measures = dict.fromkeys(key for name in _keys(groups, root) for key in _keys(groups, root, name))
     columns = (
         Column("embedding", lambda group: ""),
         *(Column(word(key), lambda group: "") for key in measures),
     )
     rows = []
     for group in groups:
-        for name in _keys([group], "collapse"):
-            cells = (cell(group.number("collapse", name, key), "number") for key in measures)
+        for name in _keys([group], root):
+            held = _keys([group], root, name)
+            # what a row has no measure for is no gap: an alignment is of two modalities
+            cells = (cell(group.number(root, name, k) if k in held else "", "number") for k in measures)
             kind = "reference" if group.reference else "method"
             rows.append(Row(group.label, group.method, kind, (Cell(word(name)), *cells)))
-    return Table("Measures of collapse", columns if rows else (), tuple(rows))
+    return Table(title, columns if rows else (), tuple(rows))
 
 
 def budget_columns(groups: Sequence[Group]) -> list[Column]:
     """What was asked, what was spent of each kind, and in which stages."""
     columns = [Column("asked", lambda group: said_budget(_first(group, "budget", "asked")))]
     for kind in _keys(groups, "budget", "spent"):
-        form = "seconds" if kind == "seconds" else "count"
-        columns.append(Column(kind, _trained("budget", "spent", kind), form, "Spent"))
+        title, form = axis_column(groups, kind)
+        columns.append(Column(title, _spent(kind), form, "Spent"))
     for kind in _keys(groups, "budget", "asked"):
         columns.append(Column(f"{kind} (%)", _spent_share(kind), "percent", "Spent of asked"))
     if any(_first(group, "stages") for group in groups):
@@ -128,7 +165,9 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
 
 def word(name: str) -> str:
     """The reader's word for a key of a record."""
-    return WORDS.get(name) or (f"R@{name[1:]}" if re.fullmatch(r"r\d+", name) else name.replace("_", " "))
+    if re.fullmatch(r"[rp]\d+", name):  # recall, precision
+        return f"{name[0].upper()}@{name[1:]}"
+    return WORDS.get(name) or name.replace("_", " ")
 
 
 def said_budget(budget: object) -> str:
@@ -153,7 +192,9 @@ def _measure(
     brief: bool = False,
 ) -> Column:
     chance, note = _chance(groups, path)
-    return Column(title, _value("results", *path), "percent", head, "high", chance, note, brief, short)
+    return Column(
+        title, _value("results", *path), "percent", head, "high", chance, note, brief, short, _interval(*path)
+    )
 
 
 def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float | None, str]:
@@ -163,17 +204,29 @@ def _chance(groups: Sequence[Group], path: tuple[str, str, str]) -> tuple[float 
     for run in runs:
         for key in (f"chance_{metric}", "chance"):
             value, _ = find(run, "results", protocol, side, key)
-            if value is not None and (key != "chance" or metric in ("top1", "r1")):
+            if value is not None and (key != "chance" or re.fullmatch(r"top1|r1|p\d+", metric)):
                 return value, ""
-    by_class = next((c for c, _ in (find(run, "data", "chance") for run in runs) if c is not None), None)
-    if by_class is None or protocol == "av-retrieval":
+    name, _, place = protocol.partition("@")
+    where = ("elsewhere", place) if place else ("data",)
+    by_class = next((c for c, _ in (find(run, *where, "chance") for run in runs) if c is not None), None)
+    if by_class is None or name == "av-retrieval":
         return None, ""
-    if metric == "top1":
+    if metric in ("top1", "clip_top1"):
         return by_class, ""
-    if protocol == "retrieval":
+    if name == "retrieval":
         # One of k neighbours drawn at random has the query's class, when the classes are of one size.
         return 1 - (1 - by_class) ** int(metric[1:]), "for classes of equal size: 1 − (1 − chance)^k"
     return None, ""
+
+
+def _interval(protocol: str, side: str, metric: str) -> Callable[[Group], tuple[float, float] | None]:
+    """Over test samples, of a single run: over several seeds the spread between them says more."""
+
+    def interval(group: Group) -> tuple[float, float] | None:
+        found = get(group.runs[0], "results", protocol, side, "interval") if len(group.runs) == 1 else None
+        return (found["low"], found["high"]) if found and found.get("metric") == metric else None
+
+    return interval
 
 
 def _value(*path: str) -> Callable[[Group], Number]:
@@ -182,7 +235,7 @@ def _value(*path: str) -> Callable[[Group], Number]:
 
 def _trained(*path: str) -> Callable[[Group], Number]:
     """A number that only training gives: the untrained network has none, whatever was recorded."""
-    return lambda group: Number(why="not trained") if group.method == "random" else group.number(*path)
+    return lambda group: Number(why="not trained") if group.method in UNTRAINED else group.number(*path)
 
 
 def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
@@ -190,14 +243,25 @@ def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
     return lambda g: Number() if g.method == "random" else g.number(*path).minus(untrained.number(*path))
 
 
+def _spent(kind: str) -> Callable[[Group], Number]:
+    def amount(group: Group) -> Number:
+        number = _trained("budget", "spent", kind)(group)
+        # A machine without a GPU or a counter of energy is no failure of the run.
+        return Number(why="not recorded") if number.why == "no finite number" else number
+
+    return amount
+
+
 def _spent_share(kind: str) -> Callable[[Group], Number]:
+    axis, unit = SPENT_AS.get(kind, (kind, 1.0))
+
     def share(group: Group) -> Number:
-        if group.method == "random":
+        if group.method in UNTRAINED:
             return Number(why="not trained")
-        spent, asked = group.number("budget", "spent", kind), group.number("budget", "asked", kind)
+        spent, asked = _spent(axis)(group), group.number("budget", "asked", kind)
         if not spent or not asked or not asked.mean:
             return Number(why=spent.why or asked.why)
-        return Number((spent.mean / asked.mean,), (spent.seeds[0],))
+        return Number((spent.mean / unit / asked.mean,), (spent.seeds[0],))
 
     return share
 

@@ -13,10 +13,11 @@ from ssl_av.bench import columns, wording
 from ssl_av.bench.ablation import ablation_section
 from ssl_av.bench.certainty import certainty_section
 from ssl_av.bench.comparable import check_comparable
+from ssl_av.bench.findings import Section
 from ssl_av.bench.groups import Group, get, group_runs, one_line, seed
 from ssl_av.bench.records import find
-from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Table, build
+from ssl_av.bench.tuned import trials_table, tuning_table
 from ssl_av.errors import UserError
 
 Pairs = tuple[tuple[str, str], ...]
@@ -61,6 +62,8 @@ class Digest:
     cost: Table
     collapse: Table
     budget: Table
+    tuning: Table
+    trials: Table
     skipped: tuple[SkippedFiles, ...]
     failures: tuple[Failure, ...]
     unreadable: tuple[int, ...]
@@ -100,7 +103,7 @@ def digest(
         name=str(suite.get("name") or _first(groups, "suite") or "suite"),
         question=wording.question(groups, suite),
         answer=wording.answer(groups),
-        remarks=tuple(wording.remarks(groups)),
+        remarks=(*map(str, suite.get("remarks") or ()), *wording.remarks(groups)),
         facts=_facts(groups, suite),
         groups=tuple(groups),
         main=build("Results", columns.main_columns(groups), groups),
@@ -109,6 +112,8 @@ def digest(
         cost=build("Cost", columns.cost_columns(), groups),
         collapse=columns.collapse_table(groups),
         budget=build("Budget", columns.budget_columns(groups), groups),
+        tuning=tuning_table(groups),
+        trials=trials_table(groups),
         skipped=_skipped(groups),
         failures=tuple(_failure(group, run) for group in groups for run in group.others),
         unreadable=tuple(unreadable),
@@ -158,18 +163,37 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         for run in g.runs
         for kind in ("train_seconds", "eval_seconds")
     ]
+    # Runs beside each other take less time together than one after another.
+    at_once = max((int(find(r, "cost", "runs_at_once")[0] or 1) for g in groups for r in g.runs), default=1)
+    together = f" (sum; {at_once} ran at a time)" if at_once > 1 else ""
     machine = _machine(_run(groups).get("machine"))
     facts = (
         ("Data", str(_first(groups, "data", "name") or "")),
         ("Train / val / test", sizes if any(size is not None for size in parts) else ""),
         ("Classes", "" if classes is None else f"{classes:.0f}"),
+        ("Also measured on", "; ".join(_elsewhere(groups))),
         ("Budget a method", budget),
         ("Seeds", str(len(seeds))),
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
-        ("Time of all runs", _duration(sum(filter(None, seconds)))),
+        ("Time of all runs", total + together if (total := duration(sum(filter(None, seconds)))) else ""),
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
+
+
+def _elsewhere(groups: Sequence[Group]) -> list[str]:
+    """The other data sets, each with its sizes."""
+    found = {
+        name: data
+        for group in groups
+        for run in group.runs
+        for name, data in (get(run, "elsewhere") or {}).items()
+    }
+    said = []
+    for name, data in found.items():
+        sizes = " / ".join(f"{data.get(part, 0):,}" for part in ("train", "val", "test"))
+        said.append(f"{name} ({sizes}; {data.get('classes', 0)} classes)")
+    return said
 
 
 def _settings(groups: Sequence[Group]) -> tuple[Pairs, tuple[tuple[str, Pairs], ...]]:
@@ -219,9 +243,11 @@ def _skipped(groups: Sequence[Group]) -> tuple[SkippedFiles, ...]:
     files: dict[str, dict[str, None]] = {}
     for group in groups:
         for run in group.records:
-            for item in get(run, "data", "skipped") or ():
-                if isinstance(item, Mapping):
-                    files.setdefault(one_line(item.get("reason")), {})[str(item.get("path"))] = None
+            for place, data in [("", get(run, "data")), *(get(run, "elsewhere") or {}).items()]:
+                for item in get(data, "skipped") or ():
+                    if isinstance(item, Mapping):
+                        why = f"{place}: {item.get('reason')}" if place else item.get("reason")
+                        files.setdefault(one_line(why), {})[str(item.get("path"))] = None
     found = (SkippedFiles(why, len(paths), tuple(list(paths)[:NAMES])) for why, paths in files.items())
     return tuple(sorted(found, key=lambda one: -one.count))
 
@@ -281,7 +307,8 @@ def _command(command: object) -> str:
     return str(command or "")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as "42 s", "12 min", "3.4 h"; nothing for none."""
     if seconds < 120:
         return f"{seconds:.0f} s" if seconds else ""
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

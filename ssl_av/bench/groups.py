@@ -11,8 +11,10 @@ from typing import Any
 
 from ssl_av.bench.records import find, row_name
 
-REFERENCES = {"random": "Untrained", "supervised": "Supervised"}
+REFERENCES = {"random": "Untrained", "statistics": "Statistics", "supervised": "Supervised"}
 """Rows that say what the numbers of the methods mean, in the order in which tables show them."""
+
+UNTRAINED = ("random", "statistics")
 
 LABEL = 18  # characters: a paper's name that is longer (a whole title) gives way to the method's name
 

@@ -9,13 +9,16 @@ from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Cell, Table
 
 
-def to_markdown(digest: Digest, captions: Mapping[str, str], notes: Mapping[str, str]) -> str:
+def to_markdown(
+    digest: Digest, captions: Mapping[str, str], notes: Mapping[str, str], details: Sequence[str] = ()
+) -> str:
     """Lay a digest out as Markdown.
 
     Args:
         digest: what to say.
         captions: name of each figure that was drawn to its caption; it lies at plots/NAME.png.
         notes: name of a table to the paragraph below it.
+        details: further blocks, after the results.
     """
     blocks = [
         f"# {digest.question}",
@@ -26,16 +29,19 @@ def to_markdown(digest: Digest, captions: Mapping[str, str], notes: Mapping[str,
         *_results(digest.main),
         notes["main"],
         _figure("accuracy", captions),
+        _figure("pareto", captions),
         *([f"### {digest.other.title}", *_table(digest.other)] if digest.other.columns else ()),
         *(
             block
             for section in digest.sections
             for block in _section(section.title, _parts(section, captions))
         ),
+        *details,
         *_section("Learning curves", [_figure("probe", captions), _figure("loss", captions)]),
         *_section("Cost", [*_table(digest.cost), _figure("cost", captions)]),
         *_section("Measures of collapse", [*_table(digest.collapse), notes["collapse"]], digest.collapse),
         *_section("Budget", [*_table(digest.budget), notes["budget"]], digest.budget),
+        *_section("Tuning", [*_table(digest.tuning), notes["tuning"], *_table(digest.trials)], digest.tuning),
         "## Skipped and failed",
         *_skipped(digest),
         *_section("Settings", _settings(digest)),

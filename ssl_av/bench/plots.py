@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.columns import main_columns
-from ssl_av.bench.groups import Group, Number
+from ssl_av.bench.groups import UNTRAINED, Group, Number
+from ssl_av.bench.hover import mark, mark_box
+from ssl_av.bench.pareto import pareto_plot
 from ssl_av.bench.ranking_plot import ranking_plot
 from ssl_av.bench.style import colours, markers, new_figure, titled
-from ssl_av.bench.tables import formatted
+from ssl_av.bench.tables import cell, formatted
 from ssl_av.style import LIGHT, Style
 
 SIDES = ("video", "audio")
@@ -149,6 +151,7 @@ def cost_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
 
 PLOTS: dict[str, Callable[[Sequence[Group], Style], Figure | None]] = {
     "accuracy": accuracy_plot,
+    "pareto": pareto_plot,
     "probe": probe_plot,
     "loss": loss_plot,
     "cost": cost_plot,
@@ -199,6 +202,12 @@ def _bars(axes: Axes, groups: Sequence[Group], numbers: Sequence[Number], form: 
             xerr=std if number.std is not None else None,
             error_kw=error,
         )
+        mark_box(
+            axes,
+            (0.0, place - 0.34),
+            (number.mean, place + 0.34),
+            f"{group.label}: {cell(number, form).plain}",
+        )
         _beside(axes, number.mean + std, place, formatted(number.mean, form), style)
 
 
@@ -212,6 +221,9 @@ def _stacked(
         axes.barh(place, trained, 0.68, color=colour[group.method])
         axes.barh(place, evaluated, 0.68, left=trained, color=colour[group.method], alpha=0.4)
         said = " + ".join(formatted(number.mean, "seconds") for number in (first, second) if number) or "–"
+        mark_box(
+            axes, (0.0, place - 0.34), (trained + evaluated, place + 0.34), f"{group.label}: {said} seconds"
+        )
         _beside(axes, trained + evaluated, place, said, style)
 
 
@@ -233,7 +245,7 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
     lines = group.curve(name)
     if not lines:
         return
-    if group.method == "random":  # never trained: a level, not a curve
+    if group.method in UNTRAINED:  # a level, not a curve
         level = float(np.mean([y[0] for _, y in lines]))
         axes.axhline(level, color=colour, linestyle="--", linewidth=1.4, label=group.label, zorder=1)
         return
@@ -242,6 +254,8 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
     if all(x == xs[0] for x in xs):
         values = np.array([y for _, y in lines])
         axes.plot(xs[0], values.mean(axis=0), label=group.label, **look)
+        for seen, mean in zip(xs[0], values.mean(axis=0), strict=True):
+            mark(axes, seen, mean, f"{group.label}: {100 * mean:.1f} % after {seen:,.0f} samples")
         if len(lines) > 1:
             axes.fill_between(
                 xs[0], values.min(axis=0), values.max(axis=0), color=colour, alpha=0.16, linewidth=0
@@ -280,7 +294,7 @@ def _smooth(values: Sequence[float], window: int) -> np.ndarray:
 
 
 def _trained(group: Group, key: str) -> Number:
-    return Number() if group.method == "random" else group.number("cost", key)
+    return Number() if group.method in UNTRAINED else group.number("cost", key)
 
 
 def _only_number(number: Number | str) -> Number:

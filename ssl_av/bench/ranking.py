@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from ssl_av.bench.groups import Group, Number
 from ssl_av.bench.findings import Part
+from ssl_av.bench.groups import Group, Number
 from ssl_av.bench.tables import Column, build
 from ssl_av.bench.tasks import Task
 from ssl_av.bench.wording import count, listed

@@ -1,8 +1,7 @@
-"""The report of a suite: report.html (one file, no request to anywhere), report.md and plots/*.png."""
+"""The report of a suite: report.html (one file, no request to anywhere), .md, .tex, results.csv and plots/*.png."""
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +10,20 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ssl_av.bench import by_class, features
+from ssl_av.bench.axes import fairness
+from ssl_av.bench.columns import diagnostics_table
 from ssl_av.bench.digest import Digest, digest
+from ssl_av.bench.hover import Spot, spots
+from ssl_av.bench.latex import to_latex
 from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.pictures import embedded
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
+from ssl_av.bench.results_csv import to_csv
+from ssl_av.bench.sections import render_sections
 from ssl_av.bench.style import colours, png
+from ssl_av.bench.tuned import tuning_note
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 
@@ -25,6 +33,8 @@ LOOKS = {
     "wide_dark": Style(dark=True),
     "narrow_dark": Style(dark=True, narrow=True),
 }
+
+FLOPS = "FLOPs: of the networks' forward and backward, counted for each method; without transforms and loss."
 
 
 def write_report(folder: Path | str) -> Path:
@@ -38,27 +48,44 @@ def write_report(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     reading = read_records(folder)
-    found = digest(reading.records, _suite(folder), reading.unreadable, [folder])
-    figures = _draw(found, folder / "plots")
+    found = digest(reading.records, read_suite(folder), reading.unreadable, [folder])
+    figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    (folder / "report.md").write_text(to_markdown(found, captions, notes), encoding="utf-8")
-    page = _environment().get_template("report.html.j2")
-    html = page.render(
-        digest=found,
-        figures=figures,
-        captions=captions,
-        notes=notes,
-        colours={
+    (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
+    (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
+    details, looks = by_class.details(found.groups, folder), features.looks(found.groups, folder)
+    spread = features.side_by_side(found.groups, folder)
+    more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
+    (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
+    environment = _environment()
+    context = {
+        "digest": found,
+        "figures": figures,
+        "spots": marked,
+        "captions": captions,
+        "notes": notes,
+        "by_class": details,
+        "looks": looks,
+        "spread": spread,
+        "diagnostics": diagnostics_table(found.groups),
+        "colours": {
             "light": colours(group.method for group in found.groups),
             "dark": colours((group.method for group in found.groups), Style(dark=True)),
         },
-    )
+    }
+    sections = render_sections(environment, **context)
+    html = environment.get_template("report.html.j2").render(sections=sections, **context)
     (folder / "report.html").write_text(html, encoding="utf-8")
     return folder / "report.html"
 
 
-def _suite(folder: Path) -> Mapping[str, Any]:
+def read_suite(folder: Path) -> Mapping[str, Any]:
+    """What suite.json says; nothing where there is none.
+
+    Raises:
+        UserError: if it cannot be read.
+    """
     file = folder / "suite.json"
     if not file.is_file():
         return {}
@@ -73,10 +100,13 @@ def _suite(folder: Path) -> Mapping[str, Any]:
     return suite
 
 
-def _draw(found: Digest, folder: Path) -> dict[str, dict[str, Markup]]:
-    """Draw every figure in every look: the light wide one as a file, all of them as data URIs."""
+def _draw(
+    found: Digest, folder: Path
+) -> tuple[dict[str, dict[str, Markup]], dict[str, dict[str, list[Spot]]]]:
+    """Draw every figure in every look: the light wide one as a file, all of them as data URIs; and their values."""
     folder.mkdir(exist_ok=True)
     figures: dict[str, dict[str, Markup]] = {}
+    marked: dict[str, dict[str, list[Spot]]] = {}
     for name, draw in PLOTS.items():
         (folder / f"{name}.png").unlink(missing_ok=True)  # no figure of an earlier report may stay
         looks = {}
@@ -85,12 +115,14 @@ def _draw(found: Digest, folder: Path) -> dict[str, dict[str, Markup]]:
             if figure is None:
                 continue
             data = png(figure)
+            if not style.dark:  # dark or light, everything has its place
+                marked.setdefault(name, {})[look] = spots(figure)
             if look == "wide":
                 (folder / f"{name}.png").write_bytes(data)
-            looks[look] = Markup("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+            looks[look] = embedded(data)
         if looks:
             figures[name] = looks
-    return figures
+    return figures, marked
 
 
 def _captions(found: Digest) -> dict[str, str]:
@@ -103,6 +135,9 @@ def _captions(found: Digest) -> dict[str, str]:
     return {
         "accuracy": "Linear SVM on frozen features. Top-1 accuracy on the test split; dotted: chance; "
         f"dashed: the same SVM on the untrained network.{bars}",
+        "pareto": "Accuracy against cost. Linear SVM top-1 on the test split against what the training cost; the "
+        "line joins the methods that no other one beats in both (the Pareto front, references left out)."
+        f"{bars}",
         "probe": "Accuracy on the validation split while training, against the samples seen. The online "
         f"probes read the features but do not train the backbone.{band}",
         "loss": "Training loss, one panel a method. The losses are different quantities, so every panel has "
@@ -118,14 +153,19 @@ def _captions(found: Digest) -> dict[str, str]:
 def _notes(found: Digest) -> dict[str, str]:
     gain = any(column.group.startswith("Gain") for column in found.main.columns)
     cma = any("→" in cell.text for row in found.budget.rows for cell in row.cells)
+    stages = "Stages share one budget: what an earlier stage spends is not there for the next." * cma
+    counted = any(column.title.endswith("FLOP") for column in found.budget.columns)
+    asked = dict(found.facts).get("Budget a method", "")
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
-        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else ""),
+        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
+        + by_class.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "
         "rank: from 1 (collapse) to the width of the embedding; widths differ between methods.",
-        "budget": "Stages share one budget: what an earlier stage spends is not there for the next." * cma,
+        "budget": " ".join(filter(None, [fairness(found.groups, asked), stages, FLOPS * counted])),
+        "tuning": tuning_note(found.groups),
         "command": "The command was not recorded (no suite.json beside records.jsonl, or none in it).",
     }
 
@@ -143,5 +183,6 @@ def _environment() -> jinja2.Environment:
 
 
 def _glue(text: str) -> str:
-    """Keep a number on one line with its spread and unit."""
+    """Keep a number on one line with its spread and unit, and top-1 in one piece."""
+    text = text.replace("top-", "top\N{NON-BREAKING HYPHEN}")
     return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}").replace(" %", "\N{NO-BREAK SPACE}%")

@@ -16,7 +16,7 @@ from ssl_av.options import check, config_file
 from ssl_av.recipes import Recipe, load_recipe
 from ssl_av.recipes.compose import overlay
 
-GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "rows", "paper")
+GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety", "rows", "paper")
 OWN = ("recipe", "method", "label", "reported")
 """Keys of a row that are not arguments of its method."""
 KEPT = ("num_samples", "num_classes")

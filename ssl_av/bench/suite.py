@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl_av.bench.ablation import check_paper
+from ssl_av.bench.lock import NAMES
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
+from ssl_av.bench.runs import run_name
+from ssl_av.bench.space import Tune
 from ssl_av.checks import check_groups, check_seeds, differences
-from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
+from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check
-from ssl_av.resume import is_whole, last_checkpoint
+from ssl_av.safety import Safety
+from ssl_av.tracking.settings import Tracking
+
+ABOUT, PART = "suite.json", "suite.part"
+"""What a suite is, and what is left of that where a process died while it wrote it."""
 
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "wandb", "jobs", "rows", "paper")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs", "tune", "rows", "paper")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,13 @@ class Suite:
         references: rows to compare with.
         seeds: one run of each method for each seed.
         trainer: Lightning trainer arguments.
-        wandb: ``off``, ``offline``, ``online``.
+        safety: how every training is guarded.
+        wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
         rows: what is compared by default, by name: recipes, variants of methods, methods.
         paper: the table of a paper that the rows are of, and which of its columns stands beside which of ours.
+        tune: what may be tried of each method, and how often.
+        tuned: what was found by that, by method (`ssl_av.bench.tune`).
     """
 
     name: str
@@ -55,10 +64,13 @@ class Suite:
     references: tuple[str, ...] = ("random", "supervised")
     seeds: tuple[int, ...] = (0,)
     trainer: dict[str, Any] = field(default_factory=dict)
-    wandb: str = "off"
+    safety: Safety = Safety()
+    wandb: str | dict[str, Any] = "off"
     jobs: int = 1
     rows: dict[str, SuiteRow] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
+    tune: Tune = Tune()
+    tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run_config(self, name: str, seed: int) -> RunConfig:
         """One run of the suite, resolved: of a row, or of a method, which stands on the first row's footing."""
@@ -76,6 +88,8 @@ class Suite:
             suite=self.name,
             recipe=row.recipe,
             row="" if row.name == row.method else row.name,
+            tuning=self.tuned.get(row.method, {}),
+            safety=self.safety,
         )
 
     def _beside(self, method: str) -> SuiteRow:
@@ -121,9 +135,12 @@ class Suite:
         """What must be equal for runs to stand in one table."""
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
-        # How fast data arrive does not change a result.
+        # How fast data arrive, and what is drawn, does not change a result.
         shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
-        return shared | {"inputs": self.inputs, "networks": self.networks, "data_hash": manifest_hash}
+        shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
+        tuning = dataclasses.asdict(self.tune) if self.tune.trials else None
+        own = {"tune": tuning, "inputs": self.inputs, "networks": self.networks}
+        return shared | own | {"data_hash": manifest_hash}
 
 
 def load_suite(name: str, overrides: Mapping[str, Any] | None = None) -> Suite:
@@ -159,13 +176,16 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
         known["budget"] = Budget.parse(budget)
     else:
         known["budget"] = Budget(**check("budget", Budget, budget))
+    known["tune"] = Tune.parse(where, known.get("tune") or {})
     known["evaluation"] = Evaluation(**check("evaluation", Evaluation, known.get("evaluation") or {}))
+    known["safety"] = Safety(**check("safety", Safety, known.get("safety") or {}))
     for key in ("references", "seeds"):
         if key in known:
             if not isinstance(known[key], (list, tuple)):
                 raise UserError(f"{where}: {key} is a list, got {known[key]!r}")
             known[key] = tuple(known[key])
     check_seeds("seeds", known.get("seeds", (0,)))
+    known["wandb"] = Tracking.of(known.get("wandb", "off")).value()
     jobs = known.get("jobs", 1)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{where}: jobs is a number of runs at a time, at least 1, got {jobs!r}")
@@ -179,79 +199,71 @@ class SuiteFolder:
         root: the folder; made if it is not there.
 
     Raises:
-        UserError: if it holds something else, or a suite that cannot share a table with this one.
+        UserError: as `before`.
     """
 
     def __init__(
         self, root: Path, suite: Suite, manifest_hash: str, methods: Sequence[str], command: str
     ) -> None:
         self.root, self.suite = root, suite
-        identity = json.loads(json.dumps(suite.identity(manifest_hash)))
-        about = root / "suite.json"
-        if root.is_file():
-            raise UserError(f"--out {root}: is a file; give a folder")
-        if about.is_file():
-            try:
-                old = json.loads(about.read_text(encoding="utf-8"))
-            except ValueError as e:
-                raise UserError(f"{about}: is not JSON ({e}); mend it, or give another --out") from None
-            self._compare(old.get("identity", {}), identity)
-            methods = list(dict.fromkeys([*old.get("methods", []), *methods]))
-        elif root.is_dir() and any(root.iterdir()):
-            raise UserError(f"--out {root}: holds other files and no suite; give a new or empty folder")
+        old = before(root, suite, manifest_hash)
         root.mkdir(parents=True, exist_ok=True)
+        # Methods and seeds may come one after the other: it takes all these commands to have the whole again.
+        commands = {
+            **old.get("commands", {}),
+            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": command,
+        }
         description = {
-            "name": suite.name, "question": suite.question, "methods": list(methods), "seeds": list(suite.seeds),
-            "budget": suite.budget.asked(), "data": suite.data, "command": command, "identity": identity,
+            "name": suite.name, "question": suite.question,
+            "methods": list(dict.fromkeys([*old.get("methods", []), *methods])), "seeds": list(suite.seeds),
+            "budget": suite.budget.asked(), "data": suite.data, "command": "\n".join(commands.values()),
+            "commands": commands, "identity": json.loads(json.dumps(suite.identity(manifest_hash))),
         }  # fmt: skip
         if suite.rows:
             description |= {
                 "rows": {name: row.told() for name, row in suite.rows.items()},
                 "paper": suite.paper,
             }
-        part = about.with_suffix(".part")
+        part = root / PART
         part.write_text(json.dumps(description, indent=1), encoding="utf-8")
-        part.replace(about)
-
-    def _compare(self, old: dict[str, Any], new: dict[str, Any]) -> None:
-        found = list(differences({key: old.get(key) for key in new}, new))
-        if found:
-            more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-            raise UserError(
-                f"--out {self.root}: belongs to another suite, which differs in {'; '.join(found[:5])}{more}; "
-                "give another --out"
-            )
+        part.replace(root / ABOUT)
 
     def run_folder(self, config: RunConfig) -> Path:
         """Where a run lives."""
-        return self.root / f"{config.name}-seed{config.seed}"
+        return self.root / run_name(config)
 
-    def finished(self, config: RunConfig) -> dict[str, Any] | None:
-        """The record of this very run, if it was completed before."""
-        folder = self.run_folder(config)
-        try:
-            record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-            same = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            return None
-        done = record.get("status") == "completed" and self._same(same, config)
-        return record if done else None
 
-    def resumable(self, config: RunConfig) -> bool:
-        """Whether an interrupted run of this very configuration left a checkpoint to continue from."""
-        folder = self.run_folder(config)
-        if (folder / "record.json").is_file() or not is_whole(last_checkpoint(folder)):
-            return False
-        try:
-            return self._same(load_yaml(folder / "config.yaml"), config)
-        except UserError:  # without it nobody knows whose checkpoint this is: the run begins again
-            return False
+def before(root: Path, suite: Suite, manifest_hash: str | None = None) -> dict[str, Any]:
+    """What suite.json says of the suite that a folder holds; nothing where there is none yet. Writes nothing.
 
-    @staticmethod
-    def _same(old: Mapping[str, Any], config: RunConfig) -> bool:
-        new = json.loads(json.dumps(config.to_dict()))
-        old = json.loads(json.dumps(old))
-        ignore = ("wandb", "suite")
-        return {k: v for k, v in old.items() if k not in ignore} == {
-            k: v for k, v in new.items() if k not in ignore
-        }
+    Args:
+        root: the folder.
+        suite: what is to go on in it.
+        manifest_hash: of the suite's data, where it is known.
+
+    Raises:
+        UserError: if it holds something else, or a suite that cannot share a table with this one.
+    """
+    about = root / ABOUT
+    if root.is_file():
+        raise UserError(f"--out {root}: is a file; give a folder")
+    if not about.is_file():
+        if root.is_dir() and {p.name for p in root.iterdir()} - NAMES - {PART}:
+            raise UserError(f"--out {root}: holds other files and no suite; give a new or empty folder")
+        return {}
+    try:
+        old: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise UserError(f"{about}: is not JSON ({e}); mend it, or give another --out") from None
+    new = json.loads(json.dumps(suite.identity(manifest_hash or "")))
+    if manifest_hash is None:
+        del new["data_hash"]
+    there = old.get("identity", {})
+    found = list(differences({key: there.get(key) for key in new}, new))
+    if found:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise UserError(
+            f"--out {root}: belongs to another suite, which differs in {'; '.join(found[:5])}{more}; "
+            "give another --out"
+        )
+    return old

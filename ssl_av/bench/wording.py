@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ssl_av.bench.columns import said_budget
-from ssl_av.bench.groups import Group, Number, get, seed
+from ssl_av.bench.groups import UNTRAINED, Group, Number, get, seed
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import formatted
 
@@ -214,15 +214,17 @@ def _unconverged(groups: Sequence[Group]) -> str:
 def _unequal(groups: Sequence[Group]) -> list[str]:
     """What makes the rows not comparable, if anything does."""
     said = []
+    places = dict.fromkeys(name for g in groups for run in g.runs for name in get(run, "elsewhere") or ())
     for path, what in (
         (("data", "hash"), "data (hash of the manifest)"),
         (("budget", "asked"), "budget asked for"),
         (("versions", "torch"), "version of torch"),
         (("git",), "revision of the code"),
+        *((("elsewhere", name, "hash"), f"data of {name} (hash of the manifest)") for name in places),
     ):
         values: dict[str, list[str]] = {}
         for group in groups:
-            if path[0] == "budget" and group.method == "random":
+            if path[0] == "budget" and group.method in UNTRAINED:
                 continue
             for run in group.runs:
                 value = get(run, *path)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import queue
 import signal
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
-from datetime import datetime, timezone
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from ssl_av.bench.lock import HeldError, holder
+from ssl_av.bench.perform import Message, failure, now, perform
 from ssl_av.config import RunConfig
 
-Message = tuple[str, int, int, dict[str, float]]
+HELD = 75
+"""Exit code of a process that found its folder in use (EX_TEMPFAIL)."""
+
+GRACE = 20.0
+"""Seconds that a run has to end once its suite has died."""
 
 
 def context() -> Any:
@@ -34,10 +38,10 @@ def run_in_process(
     config: RunConfig,
     manifest: Path,
     out: Path,
-    resume: bool,
     listen: Callable[[Message], None],
     share: int = 1,
     stop: threading.Event | None = None,
+    gpu: str | None = None,
 ) -> dict[str, Any]:
     """Executes a run in a new process and returns its record, also if it failed or died.
 
@@ -45,21 +49,20 @@ def run_in_process(
         config: the run.
         manifest: file of the suite's manifest.
         out: the run's folder; what the process prints goes to ``log.txt`` there.
-        resume: continue from its last checkpoint.
         listen: called with the run's progress.
         share: runs that share the cores.
         stop: once it is set, the process is ended.
+        gpu: the only one that the process sees; None: those that this one sees.
 
     Raises:
         InterruptedError: if ``stop`` was set before it was done.
     """
     out.mkdir(parents=True, exist_ok=True)
-    (out / "record.json").unlink(missing_ok=True)
     ctx = context()
     messages = ctx.Queue()
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    started = now()
     process: BaseProcess = ctx.Process(
-        target=_work, args=(config.to_dict(), str(manifest), str(out), resume, share, messages), name=out.name
+        target=_work, args=(config.to_dict(), str(manifest), str(out), share, gpu, messages), name=out.name
     )
     process.start()
     try:
@@ -75,70 +78,49 @@ def run_in_process(
         process.terminate()
         process.join(10)
         raise
-    import json
-
     try:
+        if process.exitcode:  # a record that lies there is an older one
+            raise FileNotFoundError
         record: dict[str, Any] = json.loads((out / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        record = failure(
-            config, f"the process ended with {_cause(process.exitcode)}; see {out / 'log.txt'}", started
-        )
+        record = failure(config, _cause(process.exitcode, out), started)
     return record
 
 
-def failure(config: RunConfig, error: str, started: str, status: str = "failed") -> dict[str, Any]:
-    """The record of a run that has no results."""
-    from ssl_av.methods import list_methods
-
-    name = config.method["name"]
-    return {
-        "method": name,
-        "paper": list_methods().get(name, name).split(":")[0],
-        "seed": config.seed,
-        "suite": config.suite,
-        **({"row": config.row} if config.row else {}),
-        "status": status,
-        "error": error,
-        "budget": {"asked": config.budget.asked(), "spent": {}},
-        "started": started,
-        "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    }
-
-
-def _cause(code: int | None) -> str:
+def _cause(code: int | None, out: Path) -> str:
+    if code == HELD:
+        return f"{holder(out)} is working in {out}: end it, then give the same command again"
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        return f"signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-    return f"exit code {code}"
+        cause = f"signal {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+    else:
+        cause = f"exit code {code}"
+    return f"the process ended with {cause}; see {out / 'log.txt'}"
 
 
-def _work(config: dict[str, Any], manifest: str, out: str, resume: bool, share: int, messages: Any) -> None:
+def _work(
+    config: dict[str, Any], manifest: str, out: str, share: int, gpu: str | None, messages: Any
+) -> None:
     """The body of the process."""
-    folder = Path(out)
-    log = (folder / "log.txt").open("a" if resume else "w", encoding="utf-8", buffering=1)
-    for stream in (1, 2):
-        os.dup2(log.fileno(), stream)
-    sys.stdout = sys.stderr = log
-    from ssl_av.data.manifest import Manifest
-    from ssl_av.errors import UserError
-    from ssl_av.resume import last_checkpoint
-    from ssl_av.run import execute, write_record
-
-    run = RunConfig.from_dict(config)
-    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    last = [0.0]
-
-    def report(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
-        if done in (0, total) or time.monotonic() - last[0] > 0.25:
-            last[0] = time.monotonic()
-            messages.put((what, done, total, numbers))
-
+    _end_with_parent()
+    if gpu is not None:  # CUDA is not begun yet
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
-        begin = last_checkpoint(folder) if resume else None
-        execute(run, Manifest.load(Path(manifest)), folder, report, resume=begin, share=share)
-    except UserError as e:
-        write_record(failure(run, str(e), started), folder)
-    except Exception as e:
-        traceback.print_exc()
-        line = f"{type(e).__name__}: {e}".splitlines()[0]
-        write_record(failure(run, f"{line} (traceback in {folder.name}/log.txt)", started), folder)
+        perform(RunConfig.from_dict(config), Path(manifest), Path(out), share, messages.put)
+    except HeldError:
+        raise SystemExit(HELD) from None
+
+
+def _end_with_parent() -> None:
+    """A run whose suite was killed ends too: it would write beside the one that takes its place."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="end with parent").start()

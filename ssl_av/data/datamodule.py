@@ -12,6 +12,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
+from ssl_av import ranks
 from ssl_av.data.flow import FlowStore, read_views
 from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
 from ssl_av.data.loading import Loading
@@ -21,6 +22,7 @@ from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.data.watch import Overdue, time_limit
 from ssl_av.errors import UserError
+from ssl_av.signals import leave_to_trainer
 
 
 class ClipDataset(Dataset[Batch]):
@@ -108,24 +110,32 @@ def collate(items: Sequence[Batch | Skip]) -> Batch:
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index), shuffled anew each epoch when asked; Lightning sets the epoch.
 
-    The first ``start`` are left out, of an order that is not shuffled.
+    The first ``start`` are left out, of an order that is not shuffled. A shuffled epoch is shared among the ranks of a
+    training, the same number for each.
     """
 
     def __init__(self, size: int, shuffle: bool, seed: int = 0, start: int = 0) -> None:
         self.size, self.shuffle, self.seed, self.start, self.epoch = size, shuffle, seed, start, 0
+        self.seen = (-1, 0)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self.epoch = epoch
 
+    def begin_at(self, epoch: int, seen: int) -> None:
+        """Leaves out the first ``seen`` samples of one epoch: an interrupted training has seen them."""
+        self.seen = (epoch, seen)
+
     def __len__(self) -> int:
-        return self.size - self.start
+        return (self.size - self.start) // (ranks.count() if self.shuffle else 1)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.arange(self.start, self.size)
         if self.shuffle:
             np.random.default_rng([self.seed, self.epoch]).shuffle(order)
-        return ((self.epoch, int(i)) for i in order)
+            order = order[ranks.own() :: ranks.count()][: len(self)]
+        epoch, seen = self.seen
+        return ((self.epoch, int(i)) for i in order[seen if epoch == self.epoch else 0 :])
 
 
 class AVDataModule(LightningDataModule):
@@ -156,8 +166,12 @@ class AVDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled training batches of the method's views; the incomplete last one is dropped."""
         data = ClipDataset(self.train, self.train_views, self.loading, self.seed)
-        sampler = EpochSampler(len(data), shuffle=True, seed=self.seed)
-        return self._loader(data, sampler, self.batch_size, drop_last=True)
+        self._order = EpochSampler(len(data), shuffle=True, seed=self.seed)
+        return self._loader(data, self._order, self.batch_size, drop_last=True)
+
+    def begin_at(self, epoch: int, batches: int) -> None:
+        """Training goes on in an epoch of which so many batches were seen; none of them is read again."""
+        self._order.begin_at(epoch, batches * self.batch_size)
 
     def clips(
         self,
@@ -218,6 +232,7 @@ class AVDataModule(LightningDataModule):
             persistent_workers=workers > 0 and drop_last,
             # The last resort; a sample's own limit strikes long before.
             timeout=PATIENCE * self.loading.timeout if workers else 0,
+            worker_init_fn=leave_to_trainer,
             pin_memory=torch.cuda.is_available(),
             # Else each new iterator draws from the global stream, once an epoch or once a run as there are workers or
             # not: the augmentation would depend on their number.

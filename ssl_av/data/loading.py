@@ -25,6 +25,8 @@ class Loading:
         flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
         pack: ``frames`` or ``video``: decode every file once, into a pack in the cache (docs/packs.md), and train from
             that; ``none``: read the files.
+        threads: that compute without a GPU; 0: the cores that ``num_workers: -1`` leaves, shared by runs at a time.
+            They decide in which order sums are added up, so in the last digits of a result.
     """
 
     batch_size: int = 32
@@ -35,6 +37,7 @@ class Loading:
     timeout: float = 60.0
     flow: str | None = None
     pack: str = "none"
+    threads: int = 0
 
     def __post_init__(self) -> None:
         if self.batch_size < 2:
@@ -51,20 +54,28 @@ class Loading:
             raise unknown("data.pack", self.pack, PACKS)
         if self.timeout <= 0:
             raise UserError(f"timeout must be more than 0 seconds, got {self.timeout}")
+        if self.threads < 0:
+            raise UserError(
+                f"threads must be at least 1, or 0 for the cores that are left, got {self.threads}"
+            )
 
     @property
     def workers(self) -> int:
         """The number of reading processes on this machine."""
         if self.num_workers >= 0:
             return self.num_workers
-        return 0 if self.pack == "frames" else max((os.cpu_count() or 2) // 2, 1)
+        return 0 if self.pack == "frames" else max(cores() // 2, 1)
 
-    @property
-    def compute_threads(self) -> int:
-        """Threads that are left for computing without a GPU.
+    def compute_threads(self, share: int = 1) -> int:
+        """Threads that compute without a GPU, where ``share`` runs go on at a time.
 
         With more threads than free cores they wait for each other inside every operation, which costs far more than
-        the missing thread.
+        the missing thread. They do not follow from ``num_workers``: a result must be the same with any.
         """
-        busy = 0 if self.pack == "frames" else self.workers  # those that decode
-        return max((os.cpu_count() or 1) - busy, 1)
+        decoding = 0 if self.pack == "frames" else max(cores() // 2, 1)
+        return self.threads or max(max(cores() - decoding, 1) // share, 1)
+
+
+def cores() -> int:
+    """Cores that this process may use: of a machine of a cluster, those of the job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,12 +17,20 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ssl_av.data.datamodule import AVDataModule
+from ssl_av.deadline import deadline_of, total_steps
+from ssl_av.energy import Energy
+from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Features, extract
-from ssl_av.evaluation.metrics import effective_rank, feature_std, knn_predict
+from ssl_av.evaluation.metrics import effective_rank, feature_std
+from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
+from ssl_av.rng import undisturbed
 
 Curve = list[tuple[float, float]]
+
+FLAT = {"std": 0.01, "effective_rank": 1.1}
+"""Embeddings with less than one of these are all alike, or all on one line."""
 
 
 class OnlineProbe(pl.Callback):
@@ -38,17 +46,25 @@ class OnlineProbe(pl.Callback):
     def __init__(self, times: int = 4, limit: int = 256) -> None:
         self.times, self.limit = times, limit
         self.curves: dict[str, Curve] = {}
+        self.done = 0  # probes of a training that ends by the clock
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Probes after each ``1 / times`` of the steps."""
-        if not self.times:
-            return
-        total, step = int(trainer.estimated_stepping_batches), trainer.global_step
-        every = max(total // self.times, 1)
-        if step and step % every == 0 and trainer.is_global_zero:
-            self.probe(trainer, pl_module)
+        """Probes after each ``1 / times`` of the steps, or of the time where that is the budget."""
+        if self.times and trainer.is_global_zero and self.due(trainer):
+            with undisturbed():  # how often a run is probed changes nothing in it
+                self.probe(trainer, pl_module)
+
+    def due(self, trainer: pl.Trainer) -> bool:
+        """Whether the step that was just made is one to probe after."""
+        deadline, step = deadline_of(trainer), trainer.global_step
+        if deadline is None:
+            every = max(total_steps(trainer) // self.times, 1)
+            return step > 0 and step % every == 0
+        passed = int(deadline.share(step) * self.times + 1e-9)
+        before, self.done = self.done, max(passed, self.done)
+        return passed > before
 
     def probe(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures now; logs ``val/probe_video`` …"""
@@ -67,11 +83,11 @@ class OnlineProbe(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run has the whole curve."""
-        return {"curves": self.curves}
+        return {"curves": self.curves, "done": self.done}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the curves of an interrupted run."""
-        self.curves = state_dict["curves"]
+        self.curves, self.done = state_dict["curves"], state_dict.get("done", 0)
 
 
 def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, float]:
@@ -85,7 +101,7 @@ def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, fl
     out = {}
     for m in train.pooled:
         x, q = train.pooled[m][t], val.pooled[m][v]
-        scores = knn_predict(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
+        scores = knn_scores(torch.from_numpy(q), torch.from_numpy(x), labels, classes)
         linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200)).fit(
             x, labels.numpy()
         )
@@ -98,12 +114,24 @@ def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, fl
 class Collapse(pl.Callback):
     """Feature standard deviation and effective rank of the embeddings of recent batches.
 
-    Keeps the last ``size`` embeddings of each kind; logs every ``every`` steps.
+    Keeps the last ``size`` embeddings of each kind; logs every ``every`` steps. Embeddings have collapsed when they
+    are `FLAT` in ``patience`` such measurements one after another.
+
+    Args:
+        size: embeddings of each kind that are kept.
+        every: steps from one measurement to the next.
+        patience: measurements.
+        stop: end the training, instead of saying so once.
+
+    Attributes:
+        found: step, name and measures of each collapse.
     """
 
-    def __init__(self, size: int = 512, every: int = 20) -> None:
-        self.size, self.every = size, every
+    def __init__(self, size: int = 512, every: int = 20, patience: int = 3, stop: bool = False) -> None:
+        self.size, self.every, self.patience, self.stop = size, every, patience, stop
         self.recent: dict[str, Tensor] = {}
+        self.flat: dict[str, int] = {}
+        self.found: list[dict[str, Any]] = []
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -120,6 +148,7 @@ class Collapse(pl.Callback):
             for name, values in self.measure().items():
                 for measure, value in values.items():
                     pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
+                self.judge(trainer.global_step, name, values)
 
     def measure(self) -> dict[str, dict[str, float]]:
         """``{embedding: {"std", "effective_rank"}}`` of what is kept."""
@@ -128,25 +157,71 @@ class Collapse(pl.Callback):
             for name, x in self.recent.items()
         }
 
+    def judge(self, step: int, name: str, values: dict[str, float]) -> None:
+        """Counts a measurement.
+
+        Raises:
+            UserError: of a collapse, where that is to end the training.
+        """
+        self.flat[name] = self.flat.get(name, 0) + 1 if any(values[k] < v for k, v in FLAT.items()) else 0
+        if self.flat[name] != self.patience:
+            return
+        self.found.append({"step": step, "embedding": name, **values})
+        numbers = ", ".join(f"{k.replace('_', ' ')} {v:.3g}" for k, v in values.items())
+        said = (
+            f"the embeddings '{name}' have collapsed at step {step} ({numbers}, of 1 and up to their dimension): all "
+            "samples look alike. Another --method.optim.lr or a larger --data.batch_size may help"
+        )
+        if self.stop:
+            raise UserError(f"{said}; --safety.on_collapse warn goes on")
+        print(f"ssl-av: warning: {said}; --safety.on_collapse stop ends such a training", file=sys.stderr)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in the checkpoint, so that a resumed run measures what it would have."""
+        return {"recent": self.recent, "flat": self.flat, "found": self.found}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores the embeddings and counts of an interrupted run."""
+        self.recent, self.flat, self.found = (state_dict[k] for k in ("recent", "flat", "found"))
+
 
 class Clock(Profiler):
-    """Adds up the seconds of waiting for data, augmenting and training steps, through Lightning's profiler hooks."""
+    """Adds up the seconds of waiting for data, augmenting and training steps, through Lightning's profiler hooks.
 
-    WAIT, AUGMENT, STEP = (
+    What a method does before its step (CMA: finding positives) is training too. Probes, logging and checkpoints lie
+    between the steps and are not counted.
+
+    Args:
+        energy: counters of the machine, which are read around the same times.
+
+    Attributes:
+        seconds: by action.
+        joules: None where the machine cannot tell.
+        counted: whose joules they are.
+    """
+
+    WAIT, AUGMENT, PREPARE, STEP = (
         "[_TrainingEpochLoop].train_dataloader_next",
         "batch_to_device",
+        "on_train_batch_start",
         "run_training_batch",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, energy: Energy | None = None) -> None:
         super().__init__()
-        self.seconds = {self.WAIT: 0.0, self.AUGMENT: 0.0, self.STEP: 0.0}
+        self.seconds = dict.fromkeys((self.WAIT, self.AUGMENT, self.PREPARE, self.STEP), 0.0)
+        self._energy = energy if energy and energy.parts else None
+        self.counted = self._energy.parts if self._energy else ()
+        self.joules = 0.0 if self._energy else None
         self._since: dict[str, float] = {}
+        self._joules_since = 0.0
 
     def start(self, action_name: str) -> None:
         """Called by Lightning before an action."""
         name = self._name(action_name)
         if name in self.seconds:
+            if self._energy and name == self.WAIT:  # with which each step begins
+                self._joules_since = self._energy()
             self._since[name] = time.perf_counter()
 
     def stop(self, action_name: str) -> None:
@@ -154,11 +229,13 @@ class Clock(Profiler):
         name = self._name(action_name)
         if name in self._since:
             self.seconds[name] += time.perf_counter() - self._since.pop(name)
+            if self._energy and self.joules is not None and name == self.STEP:
+                self.joules += self._energy() - self._joules_since
 
     @staticmethod
     def _name(action: str) -> str:
-        """Without the class of the strategy, of which there are many."""
-        return action.rpartition(".")[2] if action.startswith("[Strategy]") else action
+        """Without the class of the strategy or the method, of which there are many."""
+        return action.rpartition(".")[2] if action.startswith(("[Strategy]", "[LightningModule]")) else action
 
     @property
     def total(self) -> float:
@@ -178,6 +255,7 @@ class Accounting(pl.Callback):
         clock: seconds of waiting, augmenting and training.
         samples: source videos seen.
         clips: views seen.
+        stages: (steps, samples) of each stage, of a method that has several.
         skipped: path → reason of samples that could not be read.
         losses: (step, loss).
     """
@@ -185,8 +263,21 @@ class Accounting(pl.Callback):
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.samples = self.clips = 0
+        self.stages: dict[str, tuple[int, int]] = {}
+        self._stage = ("", 0)
         self.skipped: dict[str, str] = {}
         self.losses: Curve = []
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Notes in which stage the step is made."""
+        step, end = trainer.global_step, 0
+        for name, steps in cast(Method, pl_module).stages(total_steps(trainer)) or ():
+            end += steps
+            if step < end:
+                self._stage = name, step
+                break
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -195,22 +286,33 @@ class Accounting(pl.Callback):
         self.skipped |= dict(batch["skipped"])
         size = len(batch["index"])
         self.samples += size
+        stage, begin = self._stage
+        if stage:
+            steps, samples = self.stages.get(stage, (0, 0))
+            self.stages[stage] = steps + trainer.global_step - begin, samples + size
         self.clips += size * len(cast(Method, pl_module).views)
         if outputs and "loss" in outputs:
             self.losses.append((trainer.global_step, float(outputs["loss"].detach())))
         share = self.clock.wait / max(self.clock.total, 1e-9)
         pl_module.log("data_wait", share, prog_bar=True, on_step=True, on_epoch=False)
 
+    def staged(self) -> list[dict[str, Any]] | None:
+        """The stages for the record; None of a method that has one only."""
+        return [{"name": n, "steps": s, "samples": k} for n, (s, k) in self.stages.items()] or None
+
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run accounts for all of it."""
-        keys = ("samples", "clips", "skipped", "losses")
-        return {k: getattr(self, k) for k in keys} | {"seconds": self.clock.seconds}
+        keys = ("samples", "clips", "stages", "skipped", "losses")
+        spent = {"seconds": self.clock.seconds, "joules": self.clock.joules}
+        return {k: getattr(self, k) for k in keys} | spent
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the account of an interrupted run."""
         state = dict(state_dict)
         for name, value in state.pop("seconds").items():
             self.clock.seconds[name] += value
+        before, now = state.pop("joules", None), self.clock.joules
+        self.clock.joules = None if before is None or now is None else before + now
         for key, value in state.items():
             setattr(self, key, value)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ssl_av.errors import unknown
 from ssl_av.evaluation.metrics import effective_rank, feature_std
+from ssl_av.memory import Expansion, agreement_positives
 
 Numbers = dict[str, float]
 
@@ -101,6 +102,37 @@ def precision_at(positives: Tensor, labels: Tensor, ks: Sequence[int]) -> Number
         has = count > 0
         out[f"p{k}"] = float((right[:, :k].sum(dim=1)[has].double() / count[has]).mean())
     return out
+
+
+def related_precision(
+    video: Tensor, audio: Tensor, labels: Tensor, ks: Sequence[int], kinds: Sequence[Expansion]
+) -> dict[str, Numbers]:
+    """`precision_at` of the samples that each way to relate a memory's rows finds.
+
+    Args:
+        video: [N, D] unit rows.
+        audio: [N, D].
+        labels: [N], -1 where it is not known.
+        ks: where to cut; one that N is too small for is left out.
+        kinds: ways to relate, of `ssl_av.memory.agreement_positives`.
+
+    Returns:
+        By kind; empty where there are not two classes, or too few rows.
+    """
+    ks = [k for k in ks if k < len(video) - 1]
+    if not ks or len(labels[labels >= 0].unique()) < 2:
+        return {}
+    return {
+        kind: precision_at(agreement_positives(video, audio, max(ks), kind).cpu(), labels, ks)
+        for kind in kinds
+    }
+
+
+def pair_chance(labels: Tensor) -> float:
+    """How likely another sample at random has the same class; labels of -1 take no part."""
+    known = labels[labels >= 0]
+    share = known.bincount().double()
+    return float((share * (share - 1)).sum() / (len(known) * (len(known) - 1)))
 
 
 def late_fusion(

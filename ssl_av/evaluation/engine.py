@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,18 +13,16 @@ from typing import Any
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
-from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome
-from ssl_av.evaluation.library import Library, Report
+from ssl_av.evaluation.certainty import attach, locate
+from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Splits, Subject
+from ssl_av.evaluation.library import SOURCE, Library
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.towers import Towers
 
-#: from a fold's outcome to further numbers of its sides: where confidence intervals are attached
-Annotate = Callable[[Outcome, Protocol, int], None]
+#: told of the features of a protocol on the first fold
+Watch = Callable[[Protocol, Splits], None]
 
 PRECISIONS = ("float32", "float16")
-ANNOTATIONS: list[Annotate] = []
-"""Called on every fold's outcome, with the protocol and the seed; they may add numbers to ``outcome.results[side]``
-(from ``outcome.predicted[side]``)."""
 
 
 @dataclass
@@ -34,7 +33,7 @@ class Measured:
         results: by protocol, ``{side: numbers}`` or ``{"skipped": why}``.
         protocols: by protocol, what was measured: version, hash, folds, samples.
         skipped: path → reason of what could not be read.
-        outcomes: by protocol, one a fold, with the predictions.
+        outcomes: by protocol that was measured, one a fold, with the predictions.
     """
 
     results: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +52,7 @@ def measure(
     clips: int = 3,
     precision: str = "float32",
     report: Report | None = None,
+    watch: Watch | None = None,
 ) -> Measured:
     """All protocols on features that are computed once.
 
@@ -65,6 +65,7 @@ def measure(
         clips: what ``null`` clips are.
         precision: of the features on disk.
         report: told of the progress.
+        watch: told of the features of each protocol on the first fold.
 
     Raises:
         UserError: for an unknown precision, or if too much cannot be read.
@@ -79,17 +80,23 @@ def measure(
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
-            library.fill(data, taking, number)
+            library.fill(data, [p for p in taking if not KINDS[p.kind].trains], number)
             for protocol in taking:
-                _one(protocol, library, data, seed, out, report)
+                _one(protocol, library, data, seed, out, report, watch if number == 0 else None)
     for protocol in resolved:
-        _conclude(protocol, out)
+        _conclude(protocol, out, folds[0].manifest.classes)
     out.skipped = library.skipped
     return out
 
 
 def _one(
-    p: Protocol, library: Library, data: AVDataModule, seed: int, out: Measured, report: Report | None
+    p: Protocol,
+    library: Library,
+    data: AVDataModule,
+    seed: int,
+    out: Measured,
+    report: Report | None,
+    watch: Watch | None,
 ) -> None:
     """One protocol on one fold."""
     if p.name in out.results:  # it could not be run on an earlier fold
@@ -98,23 +105,43 @@ def _one(
         report(p.name, 0, 0, {})
     about = out.protocols.setdefault(p.name, _about(p))
     try:
-        splits = library.splits(data, p)
-        about["samples"].append({name: len(f) for name, f in splits.items() if name != "val_as_train"})
-        about["skipped"].append(sum(len(f.skipped) for name, f in splits.items() if name != "val_as_train"))
-        outcome = KINDS[p.kind].measure(splits, p, len(data.manifest.classes), seed)
+        outcome = _outcome(p, library, data, seed, report, watch)
     except NotApplicableError as e:
         out.results[p.name] = {"skipped": str(e)}
+        out.outcomes.pop(p.name, None)
         return
-    for annotate in ANNOTATIONS:
-        annotate(outcome, p, seed)
+    about["samples"].append(outcome.samples)
+    about["skipped"].append(len(outcome.skipped))
+    library.skipped |= outcome.skipped
     about["data"].append(data.manifest.hash)
     out.outcomes.setdefault(p.name, []).append(outcome)
 
 
-def _conclude(p: Protocol, out: Measured) -> None:
-    """The folds' numbers together."""
+def _outcome(
+    p: Protocol, library: Library, data: AVDataModule, seed: int, report: Report | None, watch: Watch | None
+) -> Outcome:
+    """What a kind finds, on features or by training a copy of the network."""
+    kind, classes = KINDS[p.kind], len(data.manifest.classes)
+    if kind.trains:
+        towers = library.towers
+        nets = {m: copy.deepcopy(towers.method.net(m)) for m in towers.modalities if m in p.modalities}
+        return kind.measure(Subject(nets, towers.inputs, towers.own, data, report), p, classes, seed)
+    splits = library.splits(data, p)
+    if watch:
+        watch(p, splits)
+    outcome = kind.measure(splits, p, classes, seed)
+    locate(outcome, splits)
+    seen = {SOURCE.get(name, name): f for name, f in splits.items()}
+    outcome.samples = {name: len(f) for name, f in seen.items()}
+    outcome.skipped = {path: why for f in seen.values() for path, why in f.skipped.items()}
+    return outcome
+
+
+def _conclude(p: Protocol, out: Measured, classes: Sequence[str]) -> None:
+    """The folds' numbers together, and how sure they are."""
     if p.name not in out.results:
         out.results[p.name] = KINDS[p.kind].combine(out.outcomes[p.name], p)
+        attach(out.results[p.name], out.outcomes[p.name], classes)
     # in the order in which they were asked for
     out.results[p.name] = out.results.pop(p.name)
 

@@ -32,7 +32,9 @@ class Features:
         pooled: by modality, backbone features: [N, D] averaged over the clips of each sample, or [N, clips, D].
         query: by modality, embeddings in the shared space, where the method has one.
         key: by modality, what the queries are compared with.
+        memory: by modality, [N, D] rows of the method's memory of these very samples.
         skipped: path → reason of the samples that could not be read.
+        index: [N] rows of the split that the features belong to.
     """
 
     label: np.ndarray
@@ -40,6 +42,8 @@ class Features:
     query: dict[str, np.ndarray] = field(default_factory=dict)
     key: dict[str, np.ndarray] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    index: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    memory: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)

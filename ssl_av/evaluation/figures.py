@@ -102,7 +102,9 @@ def _flat(x: Array, way: str, seed: int) -> Array:
         perplexity = min(30.0, (len(x) - 1) / 3)
         unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
         # Euclidean between unit rows ranks as cosine does, and has the fast neighbour search.
-        found: Array = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(unit)
+        # The principal axes of features that have collapsed are not there to begin with.
+        init = "pca" if unit.std(axis=0).max() > 1e-6 else "random"
+        found: Array = TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(unit)
         return found
     if importlib.util.find_spec("umap") is None:
         raise UserError(
@@ -229,41 +231,11 @@ def _densities(axes: Axes, values: Sequence[Array], limits: tuple[float, float],
     axes.legend(frameon=False, fontsize=8.5, labelcolor=LIGHT.ink, loc="upper left")
 
 
-def confusion(matrix: Array, classes: Sequence[str], title: str = "") -> Figure:
-    """A confusion matrix: rows are the truth, each row's shares sum to 1.
-
-    Args:
-        matrix: [classes, classes] counts.
-        classes: their names; beyond 30 of them only the picture is drawn.
-        title: of the figure.
-    """
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = _figure(WIDTH * 0.85)
-    axes = figure.subplots()
-    image = axes.imshow(share, cmap="cividis", vmin=0, vmax=1)
-    bar = figure.colorbar(image, ax=axes, shrink=0.7)
-    bar.ax.tick_params(colors=LIGHT.muted, labelsize=9)
-    bar.outline.set_visible(False)
-    if len(classes) <= 30:
-        names = [_shortened(name, 18) for name in classes]
-        axes.set_xticks(range(len(names)), names, rotation=90)
-        axes.set_yticks(range(len(names)), names)
-    axes.tick_params(colors=LIGHT.ink, labelsize=8.5, length=0)
-    axes.set_xlabel("predicted", fontsize=10, color=LIGHT.ink)
-    axes.set_ylabel("true", fontsize=10, color=LIGHT.ink)
-    if len(classes) <= 12:
-        for (i, j), value in np.ndenumerate(share):
-            colour = "white" if value < 0.5 else "black"
-            axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", fontsize=9, color=colour)
-    _head(figure, title)
-    return figure
-
-
-def save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path, dpi: int = DPI) -> Path:
     """Writes a PNG, whole or not at all; the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    figure.savefig(part, format="png", dpi=DPI, facecolor=figure.get_facecolor(), metadata={"Software": None})
+    figure.savefig(part, format="png", dpi=dpi, facecolor=figure.get_facecolor(), metadata={"Software": None})
     part.replace(path)
     return path
 

@@ -141,7 +141,7 @@ def choose(
 
     Args:
         backbone, data: as in `finetune`.
-        grid: the settings, such as ``settings_grid(FINE_TUNINGS["brave"], BRAVE_GRID)``; of equals the first wins.
+        grid: the settings, such as those of `ssl_av.evaluation.changes.settings_grid`; of equals the first wins.
         splits: which ones to measure besides.
         **more: further arguments of `finetune`.
     """
@@ -171,17 +171,19 @@ def sample_loader(data: AVDataModule, settings: FineTuning, split: str) -> Loade
     """Batches of a split's labelled samples with all clips that a test has, ``video_0`` …; few samples at a time."""
     s = settings
     few = max(s.batch_size // (s.clips * s.crops), 2)
-    module = AVDataModule(
-        _labelled(data.manifest), replace(data.loading, batch_size=few, decode_size=s.short), data.seed
-    )
+    loading = replace(data.loading, batch_size=few, decode_size=s.decode_size or s.short)
+    module = AVDataModule(_labelled(data.manifest), loading, data.seed)
     if not len(module.manifest.split(split)):
         raise UserError(f"the {split} split has no labelled sample")
     return cast(Loader, module.clips(split, VideoView(s.frames, s.fps, s.size), None, s.clips))
 
 
 def _training(data: AVDataModule, s: FineTuning, seed: int) -> AVDataModule:
-    loading = replace(data.loading, batch_size=s.batch_size, decode_size=s.short)
+    loading = replace(data.loading, batch_size=s.batch_size, decode_size=s.decode_size or s.short)
     module = AVDataModule(_labelled(data.manifest), loading, seed)
+    if s.refit:
+        split = module.manifest.columns("split")["split"]
+        module.train = module.manifest.take(np.flatnonzero(np.isin(split, ("train", "val"))))
     module.train_views = {"video": VideoView(s.frames, s.fps, s.size)}
     return module
 

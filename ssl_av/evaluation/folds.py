@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ssl_av.config import LOADING_FIELDS
@@ -69,5 +70,7 @@ def official_folds(
 
 
 def _same(data: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    keys = ("name", "root", "file")
-    return all(str(data.get(key)) == str(other.get(key)) for key in keys)
+    """Whether both name the same data, however the paths are written."""
+    places = ([one.get(key) for key in ("root", "file")] for one in (data, other))
+    mine, theirs = ([path and Path(path).expanduser().resolve() for path in found] for found in places)
+    return data.get("name") == other.get("name") and mine == theirs

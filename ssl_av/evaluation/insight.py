@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,6 +17,7 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.evaluation import diagnostics, figures
 from ssl_av.evaluation.figures import Mark, Tile
 from ssl_av.evaluation.looking import Seen, Sight, look, pictures_of
+from ssl_av.evaluation.neighbours import nearest
 from ssl_av.evaluation.saliency import agreement, grad_cam, overlay
 from ssl_av.evaluation.synchrony import every_pair, sync_accuracy
 from ssl_av.memory import Expansion, MemoryBank, agreement_positives
@@ -62,10 +63,10 @@ def draw_figures(
     if len(seen) >= 4:
         drawn["embeddings"] = figures.embedding_map(seen.mean(), seen.label, classes, seed=seed)
         train = look(sight, data, "train", clips=1, limit=limit)
-        for modality in sight.modalities:
-            found = retrieved(seen, train, modality, classes, seed)
-            if found is not None:
-                drawn[f"retrieval-{modality}"] = found
+        for modality in sight.modalities if len(train) else ():
+            drawn[f"retrieval-{modality}"] = retrieved(
+                _side(seen, modality), _side(train, modality), modality, classes, seed
+            )
         if beside is None:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
@@ -122,49 +123,64 @@ def remembered(bank: MemoryBank, labels: Tensor) -> dict[str, Any]:
         f"mean_inner_product_{m}": diagnostics.mean_inner_product(getattr(bank, m))
         for m in ("video", "audio")
     }
-    known = labels[labels >= 0]
-    if len(known.unique()) > 1:
-        ks = [k for k in (1, 5, 10, 32) if k < len(bank) - 1]
-        for kind in get_args(Expansion):
-            positives = agreement_positives(bank.video, bank.audio, ks[-1], kind).cpu()
-            found[kind] = diagnostics.precision_at(positives, labels, ks)
-        share = known.bincount().double()
-        found["chance"] = float((share * (share - 1)).sum() / (len(known) * (len(known) - 1)))
+    related = diagnostics.related_precision(
+        bank.video, bank.audio, labels, (1, 5, 10, 32), get_args(Expansion)
+    )
+    if related:
+        found |= related | {"chance": diagnostics.pair_chance(labels)}
     return found
 
 
+@dataclass(frozen=True)
+class Side:
+    """Samples that are searched for, or in.
+
+    Attributes:
+        vectors: [N, D].
+        label: [N], -1 where there is none.
+        pictures: of these rows.
+    """
+
+    vectors: Array
+    label: Array
+    pictures: Callable[[list[int]], list[Array]]
+
+
 def retrieved(
-    seen: Seen,
-    gallery: Seen,
+    query: Side,
+    gallery: Side,
     modality: str,
     classes: tuple[str, ...],
     seed: int,
     rows: int = 5,
     count: int = 5,
-) -> figures.Figure | None:
+) -> figures.Figure:
     """Random queries with their nearest neighbours by cosine, of one modality (CrissCross S1, S2)."""
-    known = np.flatnonzero(seen.label >= 0)
-    asked = known if len(known) else np.arange(len(seen))
-    if not len(gallery):
-        return None
-    chosen = np.sort(np.random.default_rng(seed).permutation(asked)[:rows])
-    q, g = (F.normalize(torch.from_numpy(x.mean()[modality]), dim=1) for x in (seen, gallery))
-    nearest = (q[chosen] @ g.T).topk(min(count, len(gallery)), dim=1).indices
+    known = np.flatnonzero(query.label >= 0)
+    asked = known if len(known) else np.arange(len(query.label))
+    chosen = np.sort(np.random.default_rng(seed).permutation(asked)[:rows]).tolist()
+    _, near = nearest(torch.from_numpy(query.vectors[chosen]), torch.from_numpy(gallery.vectors), count)
 
-    def mark(query: int, found: int) -> Mark:
-        if seen.label[query] < 0 or gallery.label[found] < 0:
-            return "plain"
-        return "right" if seen.label[query] == gallery.label[found] else "wrong"
+    def mark(one: int, other: int) -> Mark:
+        return _agrees(query.label[one], gallery.label[other])
 
+    found = gallery.pictures(near.flatten().tolist())
     lines = [
         [
-            Tile(seen.pictures[i], _name(seen.label[i], classes), "query"),
-            *(Tile(gallery.pictures[j], _name(gallery.label[j], classes), mark(i, j)) for j in found),
+            Tile(picture, _name(query.label[i], classes), "query"),
+            *(
+                Tile(found[r * near.shape[1] + c], _name(gallery.label[j], classes), mark(i, j))
+                for c, j in enumerate(near[r].tolist())
+            ),
         ]
-        for i, found in zip(chosen.tolist(), nearest.tolist(), strict=True)
+        for r, (i, picture) in enumerate(zip(chosen, query.pictures(chosen), strict=True))
     ]
-    groups = [("query", 1), ("nearest in the training split", nearest.shape[1])]
+    groups = [("query", 1), (f"nearest of {len(gallery.label)} training samples", near.shape[1])]
     return figures.gallery(lines, groups, f"Retrieval {modality} → {modality}")
+
+
+def _side(seen: Seen, modality: str) -> Side:
+    return Side(seen.mean()[modality], seen.label, lambda rows: [seen.pictures[i] for i in rows])
 
 
 def looked_at(method: Method, sight: Sight, seen: Seen, classes: tuple[str, ...]) -> figures.Figure:

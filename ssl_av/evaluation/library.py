@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,11 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
 from ssl_av.evaluation.code import code_version
 from ssl_av.evaluation.features import Features, Piece, labels_of, pieces
-from ssl_av.evaluation.kinds import KINDS
+from ssl_av.evaluation.kinds import KINDS, Report
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.store import Store, digest
 from ssl_av.evaluation.towers import Towers
 from ssl_av.evaluation.views import Column, Cut, cut, pool_name
-
-#: (what is going on, done, total, named numbers)
-Report = Callable[[str, int, int, dict[str, float]], None]
 
 #: validation in the clips of training; its samples are those of ``val``
 SOURCE = {"val_as_train": "val"}
@@ -76,9 +73,11 @@ class Library:
             kept = np.ones(len(names), dtype=bool)
             for rows, _ in there.values():
                 kept &= rows >= 0
-            features = Features(labels_of(manifest)[kept])
+            features = Features(labels_of(manifest)[kept], index=np.flatnonzero(kept))
             for column, (rows, arrays) in there.items():
                 getattr(features, column.what)[column.modality] = _gather(rows[kept], arrays)
+            if "memory" in KINDS[p.kind].needs and split == "train":
+                features.memory = self.towers.memories(data.manifest.hash, len(names))
             lost = self._lost.get(view, {})
             features.skipped = {name: lost[name] for name in _paths(manifest) if name in lost}
             out[split] = features
@@ -96,6 +95,7 @@ class Library:
             Column(m, what, pool_name(p.pooling, m) if what == "pooled" else "own", p.merge)
             for m in self._modalities(p)
             for what in KINDS[p.kind].needs
+            if what != "memory"  # which no network has to be run for
         ]
 
     def _make(self, data: AVDataModule, part: Manifest, view: Cut, columns: set[Column], said: str) -> None:

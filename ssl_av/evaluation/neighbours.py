@@ -108,7 +108,7 @@ def knn_scores(
     device: str | torch.device | None = None,
     chunk: tuple[int, int] = (QUERIES, GALLERY),
 ) -> Tensor:
-    """Class scores [Q, classes] of a weighted k-nearest-neighbour classifier: `metrics.knn_predict`, in chunks.
+    """Class scores [Q, classes] of a weighted k-nearest-neighbour classifier (Wu et al. 2018).
 
     Args:
         query: [Q, D].

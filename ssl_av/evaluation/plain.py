@@ -52,6 +52,10 @@ class Pooled(nn.Module):
         """[B, D]."""
         return features if features.ndim == 2 else features.flatten(2).mean(dim=2)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Features, [B, D]."""
+        return self.pool(self.forward_features(x))
+
 
 class Modules(Method):
     """Networks without a method: measured, never trained.

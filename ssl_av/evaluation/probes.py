@@ -1,7 +1,8 @@
 """Classifiers that are trained by gradient on frozen features: linear probes and the shallow MLP.
 
-The backbone is not here: features come as arrays, which may be mapped from a file. `ssl_av.evaluation.papers` has the
-papers' numbers. For frozen backbones that see other clips in each epoch see `ssl_av.evaluation.finetune`.
+The backbone is not here: features come as arrays, which may be mapped from a file. The papers' numbers are
+protocols (`ssl_av.evaluation.kinds.probe`). For frozen backbones that see other clips in each epoch see
+`ssl_av.evaluation.finetune`.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from torch import Tensor, nn
 from ssl_av.backbones import Backbone
 from ssl_av.errors import UserError, unknown
 from ssl_av.evaluation.scores import ClipScores, Measured, check_average
+from ssl_av.evaluation.stacked import Stacked
 from ssl_av.heads import Classifier
 from ssl_av.methods.settings import Optim
 from ssl_av.optim import create_optimizer
 
 #: (done, total) epochs or steps
 Progress = Callable[[int, int], None]
-#: features [N, D] or [N, clips, D], and labels [N] (below 0: none) or [N, classes] of 0 and 1
-Split = tuple[np.ndarray, np.ndarray]
+#: [N, D] or [N, clips, D]
+Features = np.ndarray | Stacked
+#: features, and labels [N] (below 0: none) or [N, classes] of 0 and 1 (none of them: no label)
+Split = tuple[Features, np.ndarray]
 
 NORMS = ("none", "fixed", "learned")
-DRAWS = ("all", "one")
+DRAWS = ("all", "one", "turn")
 CHUNK = 4096
 """Clips that are scored at once."""
 
@@ -37,6 +41,8 @@ CHUNK = 4096
 class Probe:
     """What a probe fixes.
 
+    Where samples may have several labels it learns by binary cross-entropy, and mean average precision is measured.
+
     Attributes:
         optim: optimiser and schedule; its lengths may be stated in epochs.
         epochs: passes over the training features.
@@ -44,8 +50,8 @@ class Probe:
         norm: batch normalisation of the features: ``none``, ``fixed`` (no parameters) or ``learned``.
         hidden: widths of hidden layers; none is a linear probe.
         dropout: before the last layer.
-        multi_label: a sample may have several labels: binary cross-entropy and mean average precision.
-        draw: which clips of a sample an epoch has: ``all``, or ``one`` at random.
+        draw: which clips of a sample an epoch has: ``all``; ``one`` at random; or in ``turn`` the first in the first
+            epoch, the second in the second, and so on: with as many random clips as epochs no clip is seen twice.
         average: over the clips of a tested sample, see `ssl_av.evaluation.scores.ClipScores`.
     """
 
@@ -55,7 +61,6 @@ class Probe:
     norm: str = "none"
     hidden: tuple[int, ...] = ()
     dropout: float = 0.0
-    multi_label: bool = False
     draw: str = "all"
     average: str = "probability"
 
@@ -111,7 +116,7 @@ def probe(
 
 
 def train_probe(
-    x: np.ndarray,
+    x: Features,
     y: np.ndarray,
     settings: Probe,
     classes: int | None = None,
@@ -126,9 +131,9 @@ def train_probe(
     fill a batch are left out of it.
     Samples without a label take no part.
     """
-    rows = _check(x, y, settings)
-    count = y.shape[1] if settings.multi_label else classes or int(y.max()) + 1
-    if not settings.multi_label and int(y.max()) >= count:
+    rows, several = _check(x, y), y.ndim == 2
+    count = y.shape[1] if several else classes or int(y.max()) + 1
+    if not several and int(y.max()) >= count:
         raise UserError(f"a label is {int(y.max())}, but there are {count} classes (0 to {count - 1})")
     if len(rows) < 2:
         raise UserError(f"a probe needs at least 2 labelled training samples, got {len(rows)}")
@@ -161,9 +166,11 @@ def train_probe(
                 values = x[chosen]
             elif settings.draw == "one":
                 values = x[chosen, rng.integers(x.shape[1], size=len(chosen))]
+            elif settings.draw == "turn":
+                values = x[chosen, step // epoch_steps % x.shape[1]]
             else:
                 values = x[chosen, items % clips]
-            loss = _loss(model(_tensor(values, device)), y[chosen], settings.multi_label)
+            loss = _loss(model(_tensor(values, device)), y[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -180,7 +187,7 @@ def train_probe(
 
 
 @torch.inference_mode()
-def measure_probe(model: Classifier, x: np.ndarray, y: np.ndarray, settings: Probe) -> Measured:
+def measure_probe(model: Classifier, x: Features, y: np.ndarray, settings: Probe) -> Measured:
     """What a trained classifier makes of a split: every clip scored, then averaged over each sample's clips.
 
     Args:
@@ -189,13 +196,13 @@ def measure_probe(model: Classifier, x: np.ndarray, y: np.ndarray, settings: Pro
         y: as in `train_probe`.
         settings: what the model was trained with.
     """
-    rows = _check(x, y, settings)
+    rows = _check(x, y)
     if not len(rows):
         raise UserError("a split that is to be measured has no labelled sample")
     weight = next(model.parameters())
     last = model[-1]
     assert isinstance(last, nn.Linear)
-    scores = ClipScores(last.out_features, settings.multi_label, settings.average)
+    scores = ClipScores(last.out_features, y.ndim == 2, settings.average)
     clips = x.shape[1] if x.ndim == 3 else 1
     size = max(CHUNK // clips, 1)
     for at in range(0, len(rows), size):
@@ -206,31 +213,27 @@ def measure_probe(model: Classifier, x: np.ndarray, y: np.ndarray, settings: Pro
     return scores.compute()
 
 
-def _check(x: np.ndarray, y: np.ndarray, settings: Probe) -> np.ndarray:
+def _check(x: Features, y: np.ndarray) -> np.ndarray:
     """The rows that have a label.
 
     Raises:
-        UserError: if the arrays do not fit each other or the settings.
+        UserError: if the arrays do not fit each other.
     """
     if x.ndim not in (2, 3) or len(x) != len(y):
         raise UserError(
             f"features must be [N, D] or [N, clips, D] with a label a row, got {list(x.shape)} and {list(y.shape)}"
         )
-    if settings.multi_label:
-        if y.ndim != 2:
-            raise UserError(f"labels must be [N, classes] of 0 and 1 with multi_label, got {list(y.shape)}")
-        return np.arange(len(y))
-    if y.ndim != 1:
-        raise UserError(f"labels must be [N], got {list(y.shape)}: set multi_label for several a sample")
-    return np.flatnonzero(y >= 0)
+    if y.ndim not in (1, 2):
+        raise UserError(f"labels must be [N], or [N, classes] of 0 and 1, got {list(y.shape)}")
+    return np.flatnonzero(y >= 0 if y.ndim == 1 else y.any(axis=1))
 
 
 def _tensor(x: np.ndarray, device: torch.device | str) -> Tensor:
     return torch.from_numpy(np.array(x, dtype=np.float32)).to(device)
 
 
-def _loss(scores: Tensor, y: np.ndarray, multi_label: bool) -> Tensor:
-    if multi_label:
+def _loss(scores: Tensor, y: np.ndarray) -> Tensor:
+    if y.ndim == 2:
         return F.binary_cross_entropy_with_logits(scores, _tensor(y, scores.device))
     return F.cross_entropy(scores, torch.from_numpy(y.astype(np.int64)).to(scores.device))
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ssl_av.config import load_yaml
 from ssl_av.errors import UserError, unknown
+from ssl_av.evaluation.changes import changed
 from ssl_av.evaluation.kinds import KINDS
 from ssl_av.options import check, config_file, list_configs
 
@@ -179,7 +180,7 @@ def protocol_from(values: Mapping[str, Any], where: str) -> Protocol:
     try:
         for key, cls in (("inputs", Seen), ("train", Clips), ("test", Clips), ("pooling", Pooling),
                          ("settings", KINDS[kind].settings)):  # fmt: skip
-            known[key] = cls(**check(key, cls, known.get(key) or {}))
+            known[key] = _group(cls, check(key, cls, known.get(key) or {}))
         rest = {k: v for k, v in known.items() if not is_dataclass(v)}
         known |= check("protocol", Protocol, rest)
     except UserError as e:
@@ -187,7 +188,19 @@ def protocol_from(values: Mapping[str, Any], where: str) -> Protocol:
     known["modalities"] = tuple(known.get("modalities", MODALITIES))
     protocol = Protocol(**known)
     _check(protocol, where)
+    if (own := KINDS[kind].check) is not None:
+        try:
+            own(protocol)
+        except UserError as e:
+            raise UserError(f"{where}: {e}") from None
     return protocol
+
+
+def _group(cls: type[Any], values: Mapping[str, Any]) -> Any:
+    """A group of a file; a group inside of it, such as ``optim``, states what differs from the defaults."""
+    defaults = {f.name: f.default for f in fields(cls) if is_dataclass(f.default)}
+    inner = {k: changed(defaults[k], v, k) for k, v in values.items() if k in defaults}
+    return cls(**{**values, **inner})
 
 
 def check_protocols(names: Sequence[str]) -> list[str]:

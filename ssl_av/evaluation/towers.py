@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+import json
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ssl_av.config import LOADING_FIELDS, load_yaml
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
 from ssl_av.evaluation.views import Column, Cut
+from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
 from ssl_av.transforms import AudioAugment, AudioTransform, VideoTransform
 from ssl_av.transforms.geometry import crop_resize, square_boxes
@@ -47,11 +52,16 @@ class Towers(nn.Module):
     Args:
         method: whose backbones are measured.
         only: the modalities that the data have; a backbone for another one is left out.
+        trained_on: hash of the manifest that the method was trained on, if it is known: only with the same one a
+            memory says something about samples.
     """
 
-    def __init__(self, method: Method, only: Collection[str] = ("video", "audio")) -> None:
+    def __init__(
+        self, method: Method, only: Collection[str] = ("video", "audio"), trained_on: str | None = None
+    ) -> None:
         super().__init__()
         self.method = method
+        self.trained_on = trained_on
         self.modalities = tuple(modality for modality in method.backbones if modality in only)
         self.inputs = method.inputs
         self.rate = int(method.front_end.sample_rate)
@@ -69,6 +79,18 @@ class Towers(nn.Module):
     def views(self, cut: Cut, modalities: Collection[str]) -> dict[str, VideoView | AudioView]:
         """What the data serve for a cut."""
         return dict(cut.views(modalities, self.rate, self.own["audio"]))  # type: ignore[arg-type]
+
+    def memories(self, manifest: str, rows: int) -> dict[str, np.ndarray]:
+        """The method's memory by modality, [rows, D]; nothing if it has none, or one of other samples.
+
+        Args:
+            manifest: hash of the data that are there now.
+            rows: of its training split.
+        """
+        bank = getattr(self.method, "bank", None)
+        if not isinstance(bank, MemoryBank) or manifest != self.trained_on or len(bank) != rows:
+            return {}
+        return {m: getattr(bank, m).float().cpu().numpy() for m in ("video", "audio")}
 
     def digest(self) -> str:
         """16 hexadecimal digits of all weights, and of how inputs are prepared."""
@@ -178,6 +200,24 @@ class Towers(nn.Module):
             return clips
         assert aspect is not None
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
+
+
+def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
+    """Hash of the manifest that a run was trained on, by what stands beside its checkpoint's folder.
+
+    Args:
+        checkpoint: of the run.
+        data: that are to be measured on: None comes back if they are others than those of the training.
+    """
+    run = checkpoint.parent.parent
+    try:
+        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+        own = load_yaml(run / "config.yaml")["data"]
+        # Rendered data of two seeds have one hash: their files are called alike.
+        same = all(own.get(k) == data.get(k) for k in {*own, *data} - LOADING_FIELDS)
+        return str(record["data"]["hash"]) if same else None
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None
 
 
 def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int, zoom: float) -> Tensor:

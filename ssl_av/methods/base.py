@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
-from ssl_av.errors import UserError
+from ssl_av.deadline import deadline_of
+from ssl_av.errors import NotFinite, UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
@@ -191,26 +192,27 @@ class Method(pl.LightningModule):
                     f"{self.name}: view '{name}' of a batch must be {shape}, got {have or 'none'}"
                 )
 
-    def not_finite(self, loss: Tensor, embeddings: Embeddings, batch: Batch) -> UserError:
+    def not_finite(self, loss: Tensor, embeddings: Embeddings, batch: Batch) -> NotFinite:
         """What to say of a loss that is NaN or infinite: where it comes from, and what to do."""
         said = f"the loss of {self.name} is {loss.item()} at step {self.global_step}"
         for name in self.views:
             rows = ~torch.isfinite(batch[name]).flatten(1).all(dim=1)
             if rows.any():
                 where = [i for i, bad in zip(batch["index"].tolist(), rows.tolist(), strict=True) if bad][:3]
-                return UserError(
+                return NotFinite(
                     f"{said}: view '{name}' holds NaN or infinity, in rows {where} of the manifest"
                 )
         bad = ", ".join(n for n, e in embeddings.items() if not torch.isfinite(e).all())
         cause = (
             f"embeddings {bad} are not finite, the views are" if bad else "views and embeddings are finite"
         )
-        return UserError(f"{said}: {cause}; a lower --method.optim.lr than {self.optim.lr} may help")
+        return NotFinite(f"{said}: {cause}; a lower --method.optim.lr than {self.optim.lr} may help")
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule of ``optim``, stretched over all steps of the training."""
         trainer = self.trainer
-        total, accumulated = int(trainer.estimated_stepping_batches), trainer.accumulate_grad_batches
+        deadline, accumulated = deadline_of(trainer), trainer.accumulate_grad_batches
+        total = deadline.total if deadline else int(trainer.estimated_stepping_batches)
         trainer.fit_loop.setup_data()  # else the length of an epoch is not known yet
         batches = trainer.num_training_batches
         epoch_steps = max(math.ceil(batches / accumulated), 1) if math.isfinite(batches) else None

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ssl_av.deadline import total_steps
 from ssl_av.errors import UserError
 from ssl_av.memory import Expansion, agreement_positives, sample_negatives
 from ssl_av.methods import register_method
@@ -156,7 +157,7 @@ class CMA(AVID):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Renews the positive sets when their time has come."""
-        stages = dict(self.stages(int(self.trainer.estimated_stepping_batches)))
+        stages = dict(self.stages(total_steps(self.trainer)))
         now, period = (
             (self.current_epoch, self.renew_epochs)
             if self.renew_steps is None

@@ -25,7 +25,7 @@ def create_optimizer(
     settings: Optim,
     module: nn.Module,
     predictors: Sequence[nn.Module],
-    total_steps: int,
+    total_steps: int | Callable[[int], int],
     epoch_steps: int | None = None,
     batch: int | None = None,
 ) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def create_optimizer(
         settings: what to build.
         module: whose parameters are trained.
         predictors: parts of it with the predictor's rate.
-        total_steps: optimiser steps of the whole training.
+        total_steps: optimiser steps of the whole training; a function of the steps so far where they are estimated.
         epoch_steps: optimiser steps of an epoch, for settings that are stated in epochs.
         batch: samples a step, over all devices, for a rate that is scaled by it.
 

@@ -62,26 +62,36 @@ def schedule(
     return end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def factors(settings: Optim, total: int, epoch_steps: int | None = None) -> Callable[[int], float]:
+def factors(
+    settings: Optim, total: int | Callable[[int], int], epoch_steps: int | None = None
+) -> Callable[[int], float]:
     """The schedule of some settings: step → factor on the rate.
 
     Args:
         settings: of the optimiser.
-        total: steps of the training.
+        total: steps of the training; a function of the step where they are estimated anew after each.
         epoch_steps: steps of an epoch.
 
     Raises:
         UserError: if the settings are stated in epochs and ``epoch_steps`` is not known.
     """
     s = settings
+    if callable(total):
+        estimated = total
+        return lambda step: _fixed(s, estimated(step), epoch_steps)(step)
     rising = span_steps("warmup", s.warmup, total, epoch_steps)
     if rising > total:
         warnings.warn(
             f"optim.warmup is {s.warmup}, the whole training {total} steps: the rate never reaches optim.lr",
             stacklevel=2,
         )
+    return _fixed(s, total, epoch_steps)
+
+
+def _fixed(s: Optim, total: int, epoch_steps: int | None) -> Callable[[int], float]:
+    """The schedule over a number of steps."""
     # In steps from here on, so that what is wrong is said before the training.
-    warmup = f"{rising} steps"
+    warmup = f"{span_steps('warmup', s.warmup, total, epoch_steps)} steps"
     milestones = [f"{span_steps('milestones', m, total, epoch_steps)} steps" for m in s.milestones]
 
     def factor(step: int) -> float:

@@ -116,7 +116,7 @@ def make(method: str, seed: int = 0, **changes: Any) -> Record:
     return copy.deepcopy(record) | changes
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[..., Record]:
     """`record(method, seed=0, **changes)` makes one record."""
     return make

@@ -286,6 +286,7 @@ def test_written_report(suite_records: list[Record], write: Callable[..., Path])
     assert path == folder / "report.html"
     assert {p.name for p in (folder / "plots").iterdir()} == {
         "accuracy.png",
+        "pareto.png",
         "probe.png",
         "loss.png",
         "cost.png",
@@ -304,7 +305,7 @@ def test_written_report(suite_records: list[Record], write: Callable[..., Path])
 
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\((.+?)\)", markdown)
-    assert len(links) == 4
+    assert len(links) == 5
     assert all((folder / link).is_file() for link in links)
     assert "<script" not in markdown
     order = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ssl_av.bench import run_suite
+from ssl_av.bench import launch, run_suite
 from ssl_av.bench.records import load_records
 from ssl_av.bench.suite import SuiteFolder, load_suite
 from ssl_av.errors import UserError
@@ -25,11 +26,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[d
     """Runs a plan whose runs are a function's."""
 
     def go(one: Callable[..., dict[str, Any]], jobs: int) -> list[dict[str, Any]]:
-        monkeypatch.setattr(run_suite, "run_in_process", one)
+        monkeypatch.setattr(launch, "run_in_process", one)
         suite = load_suite("tiny", {"references": []})
         folder = SuiteFolder(tmp_path / "suite", suite, "hash", METHODS, "")
         console = Console(file=io.StringIO())
-        return run_suite._run(suite.plan(METHODS), suite, folder, tmp_path, jobs, 8, console)
+        return run_suite._run(suite.plan(METHODS), folder, tmp_path, jobs, 8, console, launch.locally)
 
     return go
 
@@ -45,7 +46,7 @@ def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
     together = threading.Barrier(2, timeout=20)
     shares = []
 
-    def one(config, manifest, out, resume, listen, share, stop):
+    def one(config, manifest, out, listen, share, stop, gpu):
         shares.append(share)
         if config.method["name"] != "stica":
             together.wait()  # breaks unless two runs go on at once
@@ -61,7 +62,7 @@ def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
 def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
     begun, ended = [], []
 
-    def one(config, manifest, out, resume, listen, share, stop):
+    def one(config, manifest, out, listen, share, stop, gpu):
         begun.append(config.method["name"])
         if config.method["name"] == "avid":
             raise KeyboardInterrupt
@@ -79,3 +80,60 @@ def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
 def test_a_number_of_jobs_that_cannot_be(jobs: object):
     with pytest.raises(UserError, match="jobs is a number of runs at a time"):
         load_suite("tiny", {"jobs": jobs})
+
+
+def test_runs_at_once_have_a_gpu_each_and_share_where_there_are_fewer(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-7")
+    together = threading.Barrier(3, timeout=20)
+    seen = []
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        seen.append(gpu)
+        together.wait()
+        return record(config)
+
+    run(one, 3)
+    assert sorted(seen) == ["4", "4", "GPU-7"]
+
+
+def test_a_gpu_is_used_again_by_the_next_run(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    busy: list[str] = []
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        assert gpu not in busy
+        busy.append(gpu)
+        time.sleep(0.05)
+        busy.remove(gpu)
+        return record(config)
+
+    assert len(run(one, 2)) == 3
+
+
+@pytest.mark.parametrize(("jobs", "gpus"), [(1, ["0", "1"]), (2, [])])
+def test_one_run_at_a_time_has_all_gpus(jobs: int, gpus: list[str]):
+    assert launch.shared_gpus(jobs, gpus) == [None] * jobs
+
+
+@pytest.mark.parametrize("said", ["", "-1"])
+def test_hidden_gpus_are_none(said: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert launch.visible_gpus() == []
+
+
+def test_a_folder_whose_suite_was_killed_at_its_first_breath_is_taken(tmp_path: Path):
+    suite = load_suite("tiny")
+    for left in (".lock", ".lock.json", "suite.part"):
+        (tmp_path / left).write_text("{")
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "ssl-av bench --methods brave,avid,stica")
+    about = json.loads((tmp_path / "suite.json").read_text())
+    assert about["methods"] == METHODS
+
+
+def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: Path):
+    suite = load_suite("tiny")
+    for methods, command in ((["avid"], "first"), (["brave"], "wrong"), (["brave"], "second")):
+        SuiteFolder(tmp_path, suite, "hash", methods, command)
+    about = json.loads((tmp_path / "suite.json").read_text())
+    assert about["command"] == "first\nsecond"
+    assert about["methods"] == ["avid", "brave"]

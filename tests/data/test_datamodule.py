@@ -160,3 +160,41 @@ def test_loading_refuses_what_cannot_work():
         Loading(batch_size=1)
     with pytest.raises(UserError, match="decode_size"):
         Loading(decode_size=2)
+
+
+def test_an_epoch_goes_on_after_what_was_seen_and_nothing_of_that_is_read(clips, monkeypatch):
+    data = AVDataModule(clips, LOADING, seed=5)
+    data.train_views = VIEWS
+    loader = data.train_dataloader()
+    whole = {epoch: [b["index"].tolist() for b in _epoch(loader, epoch)] for epoch in (0, 1, 2)}
+    read = []
+    get = ClipDataset.__getitem__
+    monkeypatch.setattr(ClipDataset, "__getitem__", lambda self, key: (read.append(key), get(self, key))[1])
+    data.begin_at(1, 1)
+    assert len(loader) == 2  # as many batches as an epoch has
+    assert [b["index"].tolist() for b in _epoch(loader, 1)] == whole[1][1:]
+    assert [index for _, index in read] == whole[1][1]
+    assert [b["index"].tolist() for b in _epoch(loader, 2)] == whole[2]
+
+
+def _epoch(loader, epoch):
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def test_ranks_share_an_epoch(monkeypatch):
+    def share(rank: int, ranks: int, seen: int = 0) -> list[int]:
+        monkeypatch.setattr("ssl_av.data.datamodule.ranks.count", lambda: ranks)
+        monkeypatch.setattr("ssl_av.data.datamodule.ranks.own", lambda: rank)
+        sampler = EpochSampler(11, shuffle=True, seed=3)
+        sampler.set_epoch(2)
+        sampler.begin_at(2, seen)
+        found = list(sampler)
+        assert {epoch for epoch, _ in found} == {2}
+        assert len(sampler) == len(found) + seen == 11 // ranks
+        return [index for _, index in found]
+
+    shares = [share(rank, 3) for rank in range(3)]
+    assert len({i for one in shares for i in one}) == 9
+    assert share(1, 3, seen=2) == shares[1][2:]
+    assert sorted(share(0, 1)) == list(range(11))

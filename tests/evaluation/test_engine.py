@@ -11,6 +11,7 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
 
 import ssl_av
@@ -24,7 +25,6 @@ from ssl_av.evaluation.towers import pooled, squares
 from ssl_av.methods.settings import Inputs
 from ssl_av.transforms import VideoTransform
 
-RATE = 8000
 LOADING = Loading(batch_size=8, num_workers=0)
 INPUTS = Inputs(audio_seconds=0.2, front_end="small")
 
@@ -57,23 +57,7 @@ class Statistics(nn.Module):
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """ESC-50's layout with 4 classes: 5 folds of 12 sounds of 0.5 s."""
-    root = tmp_path_factory.mktemp("esc")
-    (root / "audio").mkdir()
-    (root / "meta").mkdir()
-    rng = np.random.default_rng(0)
-    lines = ["filename,fold,target,category,esc10,src_file,take"]
-    for fold in range(1, 6):
-        for n in range(12):
-            target = n % 4
-            t = np.arange(RATE // 2) / RATE
-            x = np.sin(2 * np.pi * (200 + 60 * target) * t) * 0.05 + rng.normal(size=len(t)) * 0.15
-            name = f"{fold}-{n}-A-{target}.wav"
-            with wave.open(str(root / "audio" / name), "wb") as out:
-                out.setparams((1, 2, RATE, 0, "NONE", ""))
-                out.writeframes((np.clip(x, -1, 1) * 32000).astype("<i2").tobytes())
-            lines.append(f"{name},{fold},{target},class{target},False,x,A")
-    (root / "meta" / "esc50.csv").write_text("\n".join(lines) + "\n")
-    return root
+    return plant_esc(tmp_path_factory.mktemp("esc"))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssl_av.errors import UserError
-from ssl_av.evaluation.figures import Tile, confusion, distributions, embedding_map, gallery, save
+from ssl_av.evaluation.figures import Tile, distributions, embedding_map, gallery, save
 
 
 def texts(figure) -> list[str]:
@@ -80,12 +80,6 @@ def test_distributions_of_a_collapsed_and_a_spread_run():
     assert "without: mean 1.00" in said
     assert any(t.startswith("with: std 0.9") or t.startswith("with: std 1.0") for t in said)
     assert "without: std 0.02" in said
-
-
-def test_confusion_shows_shares():
-    figure = confusion(np.array([[3, 1], [0, 2]]), ["yes", "no"], "Confusion")
-    assert {"75", "25", "0", "100", "yes", "no", "true", "predicted"} <= set(texts(figure))
-    assert len(confusion(np.eye(50), [str(k) for k in range(50)]).axes) == 2
 
 
 def test_files_are_whole_and_repeatable(tmp_path: Path):

@@ -17,9 +17,9 @@ from ssl_av.data.manifest import Manifest, Row, build_manifest
 from ssl_av.data.media import create_reader
 from ssl_av.data.synthav import render_file
 from ssl_av.errors import UserError
+from ssl_av.evaluation.changes import settings_grid
 from ssl_av.evaluation.finetune import FineTuner, choose, finetune, sample_loader
 from ssl_av.evaluation.finetune_settings import FineTuning
-from ssl_av.evaluation.papers import settings_grid
 from ssl_av.methods.settings import Optim
 from ssl_av.transforms import VideoAugment
 
@@ -177,6 +177,9 @@ def test_looking_at_validation_does_not_change_the_training(data):
 
 
 def test_the_length_of_an_epoch(data):
+    assert (
+        finetune(small_backbone(), data, replace(SMALL, refit=True), splits=()).steps == 3
+    )  # 8 and 4 samples
     assert finetune(small_backbone(), data, replace(SMALL, passes=2), splits=()).steps == 4
     assert (
         finetune(small_backbone(), data, replace(SMALL, epoch_samples=12, epochs=0.7), splits=()).steps == 2
@@ -184,7 +187,7 @@ def test_the_length_of_an_epoch(data):
 
 
 def test_a_grid_is_chosen_from_on_validation_alone(data):
-    grid = settings_grid(SMALL, {"optim.lr": (1e-30, 1e-2, 3e-2)})
+    grid = settings_grid(SMALL, {"optim": {"lr": (1e-30, 1e-2, 3e-2)}})
     choice = choose(small_backbone(), data, grid)
     top1 = choice.val
     assert len(top1) == 3

@@ -126,13 +126,11 @@ def test_several_labels_a_sample():
     rng = np.random.default_rng(0)
     y = (rng.random((200, 5)) < 0.3).astype(np.uint8)
     x = (y @ rng.normal(size=(5, 16)) + 0.1 * rng.normal(size=(200, 16))).astype(np.float32)
-    settings = Probe(FAST.optim, epochs=40, batch_size=50, norm="fixed", multi_label=True)
+    settings = Probe(FAST.optim, epochs=40, batch_size=50, norm="fixed")
     found = probe({"train": (x[:150], y[:150]), "test": (x[150:], y[150:])}, settings)["test"].metrics
     assert found["map"] > 0.97
-    with pytest.raises(UserError, match="with multi_label"):
-        train_probe(x, y[:, 0], settings)
-    with pytest.raises(UserError, match="set multi_label"):
-        train_probe(x, y, FAST)
+    with pytest.raises(UserError, match=r"labels must be \[N\], or \[N, classes\]"):
+        train_probe(x, y[..., None], settings)
 
 
 def test_samples_without_a_label_take_no_part():
@@ -145,6 +143,15 @@ def test_samples_without_a_label_take_no_part():
     found = measure_probe(model, x, some, FAST)
     assert found.metrics["samples"] == 80
     assert found.rows.tolist() == list(range(1, 160, 2))
+
+
+def test_in_turn_each_epoch_has_the_next_clip():
+    x, y = clips(64, 0, 6.0)
+    x[:, 1:] = np.nan  # one epoch sees the first clips alone
+    turn = Probe(FAST.optim, epochs=1, batch_size=32, draw="turn")
+    assert measure_probe(train_probe(x, y, turn), x[:, 0], y, turn).metrics["clips"] == 1
+    with pytest.raises(UserError, match="the loss of the probe is nan after 4 steps"):
+        train_probe(x, y, Probe(FAST.optim, epochs=2, batch_size=32, draw="turn"))
 
 
 def test_progress_by_the_epoch():

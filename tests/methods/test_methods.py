@@ -13,7 +13,7 @@ TRAINED = ["avid", "brave", "cma", "crisscross", "stica", "supervised"]
 
 
 def test_the_methods_are_found_by_their_files():
-    assert set(list_methods()) == {*TRAINED, "random"}
+    assert set(list_methods()) == {*TRAINED, "random", "statistics"}
 
 
 @pytest.mark.parametrize("name", TRAINED)
@@ -27,7 +27,7 @@ def test_every_parameter_learns(small, batch_of, name):
     assert without == []
 
 
-@pytest.mark.parametrize("name", [*TRAINED, "random"])
+@pytest.mark.parametrize("name", [*TRAINED, "random", "statistics"])
 def test_views_and_backbones(small, batch_of, name):
     method = small(name)
     assert set(method.backbones) == {"video", "audio"}

@@ -106,6 +106,10 @@ class CsvDataset:
             header, *lines = self._cells()
         except FileNotFoundError:
             raise UserError(f"--data.file {self.file}: no such file") from None
+        except IsADirectoryError:
+            tables = sorted(f.name for f in self.file.iterdir() if f.suffix in (".csv", ".tsv"))
+            there = f"; in it: {', '.join(tables[:5])}" if tables else ""
+            raise UserError(f"--data.file {self.file}: is a folder; name the table{there}") from None
         except (OSError, UnicodeDecodeError, csv.Error) as e:
             raise UserError(f"--data.file {self.file}: not a readable CSV file ({e})") from None
         except ValueError:

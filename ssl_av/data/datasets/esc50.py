@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from ssl_av.data.datasets._files import NameIndex
@@ -25,6 +25,7 @@ class Esc50Dataset(OfficialDataset):
         root: the folder of the sounds, at any depth (``audio/<fold>-<id>-<take>-<target>.wav``).
         lists: the folder of ``esc50.csv``, if it is not in the root or in ``meta`` in it.
         fold: the fold that tests, 1 to 5.
+        esc10: ESC-10, the 400 sounds of ten classes that the list marks so; its folds are the same.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("audio",)
@@ -33,6 +34,7 @@ class Esc50Dataset(OfficialDataset):
     list_folders: ClassVar[tuple[str, ...]] = ("meta",)
 
     fold: int = 1
+    esc10: bool = False
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Every sound, and the names of the classes by their official numbers.
@@ -46,6 +48,8 @@ class Esc50Dataset(OfficialDataset):
         at, header = next(table, (1, []))
         if tuple(header[: len(COLUMNS)]) != COLUMNS:
             raise mistake(file, at, f"the header is not {','.join(COLUMNS)} …")
+        if self.esc10 and "esc10" not in header:
+            raise mistake(file, at, "has no column esc10")
         files = NameIndex(self.root)
         names: dict[int, str] = {}
         rows = []
@@ -55,8 +59,13 @@ class Esc50Dataset(OfficialDataset):
             path, label = f"audio/{below(cells[0], file, at)}", int(cells[2])
             if names.setdefault(label, cells[3]) != cells[3]:
                 raise mistake(file, at, f"target {label} is '{names[label]}', not '{cells[3]}'")
-            rows.append(Row(files.find(path) or path, label, "test" if int(cells[1]) == fold else "train"))
+            if not self.esc10 or cells[header.index("esc10")] == "True":
+                part = "test" if int(cells[1]) == fold else "train"
+                rows.append(Row(files.find(path) or path, label, part))
         if sorted(names) != list(range(len(names))):
             raise mistake(file, at, "the targets do not count from 0 without a gap")
         files.require(rows[0].path if rows else "nothing", len(rows), file)
-        return rows, tuple(names[label] for label in sorted(names))
+        kept = sorted({row.label for row in rows} if self.esc10 else names)
+        number = {label: i for i, label in enumerate(kept)}
+        rows = [replace(row, label=number[row.label]) for row in rows]
+        return rows, tuple(names[label] for label in kept)

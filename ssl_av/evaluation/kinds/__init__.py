@@ -2,7 +2,8 @@
 
 A kind is a function ``(splits, protocol, classes, seed) -> Outcome`` with a frozen dataclass of its own settings,
 registered by `register_kind`. It never reads a file and never sees a network: the engine brings the features, saves
-the predictions, and averages over the folds.
+the predictions, and averages over the folds. A kind that trains the network itself (``needs=NETWORK``) is given a
+`Subject` in place of the features: copies of the networks, and the data.
 """
 
 from __future__ import annotations
@@ -16,11 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from ssl_av.data.datamodule import AVDataModule
     from ssl_av.evaluation.features import Features
     from ssl_av.evaluation.protocols import Protocol
+    from ssl_av.methods.settings import Inputs
 
 Splits = Mapping[str, "Features"]
 Results = dict[str, Any]
+#: (what is going on, done, total, named numbers)
+Report = Callable[[str, int, int, dict[str, float]], None]
+
+NETWORK = ("network",)
+"""What a kind needs that trains the network itself."""
 
 
 class NotApplicableError(Exception):
@@ -34,10 +44,13 @@ class Predicted:
     Attributes:
         truth: [N] class, or [N, classes] bool where a sample has several.
         scores: [N, classes].
+        index: [N] rows of the manifest's test split. None: the test features that have a label, in their order; the
+            engine fills them in.
     """
 
     truth: np.ndarray
     scores: np.ndarray
+    index: np.ndarray | None = None
 
 
 @dataclass
@@ -47,10 +60,34 @@ class Outcome:
     Attributes:
         results: ``{side: {"top1": …}}``; a side is a modality or a direction.
         predicted: by side; empty for kinds that classify nothing.
+        samples: by split, how many were used, of a kind that reads the data itself.
+        skipped: path → reason of what such a kind could not read.
     """
 
     results: Results
     predicted: dict[str, Predicted] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a kind gets that trains the network itself.
+
+    Attributes:
+        backbones: by modality, copies: they may be changed.
+        inputs: what they see where the protocol leaves it open.
+        own: by modality, the augmentation that they were trained with; its centring and normalisation are what the
+            weights know.
+        data: the samples, and how they are read.
+        report: told of the progress.
+    """
+
+    backbones: Mapping[str, nn.Module]
+    inputs: Inputs
+    own: Mapping[str, str]
+    data: AVDataModule
+    report: Report | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +95,8 @@ class NoSettings:
     """A kind without numbers of its own."""
 
 
-Measure = Callable[[Splits, "Protocol", int, int], Outcome]
+#: (splits or subject, protocol, classes, seed) → what was found
+Measure = Callable[[Any, "Protocol", int, int], Outcome]
 #: from the outcomes of several folds to the results that are reported
 Combine = Callable[[list[Outcome], "Protocol"], Results]
 
@@ -72,8 +110,11 @@ class Kind:
         settings: class of `Protocol.settings`.
         splits: the splits whose features it needs; ``val_as_train`` is validation in the training's clips, for a
             classifier that is fitted once more on both.
-        needs: ``pooled`` features, or ``query`` and ``key`` in the shared space.
+        needs: ``pooled`` features, ``query`` and ``key`` in the shared space, the ``memory`` of the training split; or
+            `NETWORK`.
         combine: from several folds to one result.
+        check: raises a `UserError` for a protocol that the kind cannot follow.
+        both: whether it needs picture and sound of a sample.
     """
 
     measure: Measure
@@ -81,6 +122,13 @@ class Kind:
     splits: Callable[[Any], tuple[str, ...]]
     needs: tuple[str, ...]
     combine: Combine
+    check: Callable[[Protocol], None] | None = None
+    both: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether it takes a `Subject` in place of features."""
+        return self.needs == NETWORK
 
 
 class _Kinds(Mapping[str, Kind]):
@@ -116,7 +164,8 @@ KINDS = _Kinds()
 
 
 def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
-    """The mean over the folds of every number that all folds have, and each fold's own under ``folds``.
+    """The mean over the folds of every number that all folds have; their deviation (n − 1) under ``std``, and each
+    fold's own numbers under ``folds``.
 
     Of one fold, its results as they are.
     """
@@ -126,7 +175,10 @@ def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
     for side in outcomes[0].results:
         each = [o.results[side] for o in outcomes]
         shared = [k for k, v in each[0].items() if _number(v) and all(_number(e.get(k)) for e in each)]
-        sides[side] = {k: float(np.mean([e[k] for e in each])) for k in shared} | {"folds": each}
+        columns = {k: [e[k] for e in each] for k in shared}
+        sides[side] = {k: float(np.mean(x)) for k, x in columns.items()}
+        sides[side]["std"] = {k: float(np.std(x, ddof=1)) for k, x in columns.items()}
+        sides[side]["folds"] = each
         if all("converged" in e for e in each):
             sides[side]["converged"] = all(e["converged"] for e in each)
     return sides
@@ -138,6 +190,8 @@ def register_kind(
     splits: tuple[str, ...] | Callable[[Any], tuple[str, ...]] = ("train", "val", "test"),
     needs: tuple[str, ...] = ("pooled",),
     combine: Combine = average,
+    check: Callable[[Protocol], None] | None = None,
+    both: bool = False,
 ) -> Callable[[Measure], Measure]:
     """Makes a function a kind of protocol.
 
@@ -147,11 +201,13 @@ def register_kind(
         splits: what it needs, or a function from its settings to that.
         needs: which features; see `Kind`.
         combine: from several folds to one result.
+        check: raises a `UserError` for a protocol that the kind cannot follow, when it is loaded.
+        both: whether it needs picture and sound of a sample.
     """
     needed = splits if callable(splits) else lambda _: splits
 
     def register(measure: Measure) -> Measure:
-        KINDS.add(name, Kind(measure, settings, needed, needs, combine))
+        KINDS.add(name, Kind(measure, settings, needed, needs, combine, check, both))
         return measure
 
     return register

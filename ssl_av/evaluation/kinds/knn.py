@@ -9,7 +9,7 @@ import torch
 from ssl_av.errors import UserError
 from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Predicted, Splits, register_kind
 from ssl_av.evaluation.kinds._labels import accuracy, averaged, labelled, need, sides
-from ssl_av.evaluation.metrics import knn_predict
+from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.protocols import Protocol
 
 
@@ -47,7 +47,7 @@ def knn(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
             torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((test, q), (train, t))
         )
         s = protocol.settings
-        scores = knn_predict(queries, gallery, labels, classes, s.k, s.temperature)
+        scores = knn_scores(queries, gallery, labels, classes, s.k, s.temperature)
         outcome.predicted[side] = Predicted(test.label[q], scores.numpy())
         outcome.results[side] = accuracy(outcome.predicted[side], classes, top5=True)
     return outcome

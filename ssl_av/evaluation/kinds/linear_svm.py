@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
-from typing import Protocol as Shape
 
 import numpy as np
 
@@ -23,9 +22,8 @@ from ssl_av.evaluation.kinds import (
     register_kind,
 )
 from ssl_av.evaluation.kinds._labels import accuracy, examples, labelled, need, sides
+from ssl_av.evaluation.kinds._tuned import Choice, add_tuned
 from ssl_av.evaluation.protocols import Protocol
-
-TUNED = {"test": "tuned_on_test", "first-split": "tuned_on_first_split"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class LinearSVM:
     normalise: Literal["standard", "l2", "none"] = "standard"
     costs: tuple[float, ...] = (1e-3, 1e-2, 1e-1)
     refit: bool = False
-    paper_choice: Literal["none", "test", "first-split"] = "none"
+    paper_choice: Choice = "none"
     tolerance: float = 1e-3
     max_iter: int = 3000
     solver: str = "liblinear"
@@ -62,18 +60,19 @@ class LinearSVM:
             raise unknown("settings.solver", self.solver, SOLVERS)
 
 
-class Classifier(Shape):
-    """What a solver gives back."""
-
-    def decision_function(self, x: np.ndarray) -> np.ndarray: ...
-
-
-#: (x [N, D], y [N] or [N, classes], C, settings, seed) → a fitted model with ``classes_``, and whether it converged
-Solver = Callable[[np.ndarray, np.ndarray, float, LinearSVM, int], tuple[Any, bool]]
+#: (x [N, D], y [N] or [N, classes], values of C, settings, seed) → for each C a fitted model with ``classes_``, and
+#: whether it converged
+Solver = Callable[[np.ndarray, np.ndarray, Sequence[float], LinearSVM, int], list[tuple[Any, bool]]]
 
 
-def liblinear(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, seed: int) -> tuple[Any, bool]:
+def liblinear(
+    x: np.ndarray, y: np.ndarray, costs: Sequence[float], settings: LinearSVM, seed: int
+) -> list[tuple[Any, bool]]:
     """scikit-learn's `LinearSVC`: squared hinge, one against the rest."""
+    return [_liblinear(x, y, cost, settings, seed) for cost in costs]
+
+
+def _liblinear(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, seed: int) -> tuple[Any, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
@@ -88,19 +87,19 @@ def liblinear(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, se
     return model, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
-def newton(x: np.ndarray, y: np.ndarray, cost: float, settings: LinearSVM, seed: int) -> tuple[Any, bool]:
-    """The same objective by `OneVsRestSVM`, for all classes at once: for many samples or classes."""
+def newton(
+    x: np.ndarray, y: np.ndarray, costs: Sequence[float], settings: LinearSVM, seed: int
+) -> list[tuple[Any, bool]]:
+    """The same objective by `OneVsRestSVM`, for all classes at once, each C from the one before."""
     from sklearn.multiclass import OneVsRestClassifier
 
     from ssl_av.evaluation.svm import OneVsRestSVM
 
-    svm = OneVsRestSVM(C=cost)
     if y.ndim == 1:
-        model = svm.fit(x, y)
-        return model, bool(model.converged_)
-    several = OneVsRestClassifier(svm).fit(x, y)
+        return [(model, bool(model.converged_)) for model in OneVsRestSVM().sweep(x, y, costs)]
+    several = [OneVsRestClassifier(OneVsRestSVM(C=cost)).fit(x, y) for cost in costs]
     # a label that all or no training samples have needs no solver, and has none
-    return several, all(getattr(e, "converged_", True) for e in several.estimators_)
+    return [(m, all(getattr(e, "converged_", True) for e in m.estimators_)) for m in several]
 
 
 SOLVERS: dict[str, Solver] = {"liblinear": liblinear, "newton": newton}
@@ -112,16 +111,7 @@ def _splits(settings: LinearSVM) -> tuple[str, ...]:
 
 def _combine(outcomes: list[Outcome], protocol: Protocol) -> Results:
     """The folds' mean; the second figure is chosen over all folds, as the papers choose it."""
-    results = average(outcomes, protocol)
-    way = protocol.settings.paper_choice
-    if way != "none":
-        for side in results:
-            each = [o.results[side]["test_by_C"] for o in outcomes]
-            means = {c: float(np.mean([e[c] for e in each])) for c in each[0]}
-            judged = means if way == "test" else each[0]
-            metric = "map" if "map" in outcomes[0].results[side] else "top1"
-            results[side][f"{metric}_{TUNED[way]}"] = means[max(judged, key=judged.__getitem__)]
-    return results
+    return add_tuned(average(outcomes, protocol), outcomes, protocol.settings.paper_choice, "test_by_C")
 
 
 @register_kind("linear-svm", LinearSVM, _splits, combine=_combine)
@@ -138,11 +128,11 @@ def linear_svm(splits: Splits, protocol: Protocol, classes: int, seed: int) -> O
     need(splits, classes)
     outcome = Outcome({})
     for side in sides(protocol.modalities, splits["train"]):
-        _measure(splits, side, protocol.settings, classes, seed, outcome)
+        sweep(splits, side, protocol.settings, classes, seed, outcome)
     return outcome
 
 
-@register_kind("fusion", LinearSVM, _splits, combine=_combine)
+@register_kind("fusion", LinearSVM, _splits, combine=_combine, both=True)
 def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     """The linear SVM on sound, on picture, and on both features side by side (CrissCross E.1, late fusion)."""
     if not {"video", "audio"} <= set(splits["train"].pooled):
@@ -154,45 +144,47 @@ def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outco
         both[name] = dataclasses.replace(f, pooled={**f.pooled, "audio+video": joined})
     outcome = Outcome({})
     for side in ("audio", "video", "audio+video"):
-        _measure(both, side, protocol.settings, classes, seed, outcome)
+        sweep(both, side, protocol.settings, classes, seed, outcome)
     return outcome
 
 
-def _measure(
-    splits: Splits, side: str, settings: LinearSVM, classes: int, seed: int, outcome: Outcome
-) -> None:
+def sweep(splits: Splits, side: str, settings: LinearSVM, classes: int, seed: int, outcome: Outcome) -> None:
     """The sweep over C for one side; adds to ``outcome``."""
     kept = {name: labelled(f) for name, f in splits.items()}
     x = {name: f.pooled[side][kept[name]] for name, f in splits.items()}
     y = {name: f.label[kept[name]] for name, f in splits.items()}
 
-    def fit(parts: tuple[str, ...], cost: float) -> tuple[Callable[[str], Predicted], bool]:
+    def fit(parts: tuple[str, ...], costs: Sequence[float]) -> list[tuple[Callable[[str], Predicted], bool]]:
         pairs = [examples(x[part], y[part]) for part in parts]
         rows, labels = (np.concatenate(p) if len(pairs) > 1 else p[0] for p in zip(*pairs, strict=True))
         scale = normaliser(rows, settings.normalise)
-        model, converged = SOLVERS[settings.solver](scale(rows), labels, cost, settings, seed)
-        return lambda part: Predicted(y[part], _scores(model, scale, x[part], classes)), converged
 
-    best: Results = {}
+        def predicting(model: Any) -> Callable[[str], Predicted]:
+            return lambda part: Predicted(y[part], decisions(model, scale, x[part], classes))
+
+        fitted = SOLVERS[settings.solver](scale(rows), labels, costs, settings, seed)
+        return [(predicting(model), converged) for model, converged in fitted]
+
+    tried = fit(("train",), settings.costs)
+    found = [accuracy(predict("val"), classes) for predict, _ in tried]
+    metric = next(iter(found[0]))
+    best = max(range(len(found)), key=lambda k: found[k][metric])  # of equal ones the first
+    tested = range(len(tried)) if settings.paper_choice != "none" else [best]
+    chosen = [tried[k] for k in tested]
+    if settings.refit:
+        chosen = fit(("train", "val_as_train"), [settings.costs[k] for k in tested])
     by_cost: dict[str, float] = {}
-    for cost in settings.costs:
-        predict, converged = fit(("train",), cost)
-        val = accuracy(predict("val"), classes)
-        metric = next(iter(val))
-        better = not best or val[metric] > best[f"{metric}_val"]
-        if not better and settings.paper_choice == "none":
-            continue
-        if settings.refit and (better or settings.paper_choice != "none"):
-            predict, converged = fit(("train", "val_as_train"), cost)
+    for k, (predict, converged) in zip(tested, chosen, strict=True):
         predicted = predict("test")
         test = accuracy(predicted, classes)
+        cost = settings.costs[k]
         by_cost[f"{cost:g}"] = test[metric]
-        if better:
-            best = {**test, f"{metric}_val": val[metric], "C": cost, "converged": converged}
+        if k == best:
+            said = {f"{metric}_val": found[k][metric], "C": cost, "converged": converged}
+            outcome.results[side] = {**test, **said}
             outcome.predicted[side] = predicted
     if settings.paper_choice != "none":
-        best["test_by_C"] = by_cost
-    outcome.results[side] = best
+        outcome.results[side]["test_by_C"] = by_cost
 
 
 def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -206,7 +198,9 @@ def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: rows
 
 
-def _scores(model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int) -> np.ndarray:
+def decisions(
+    model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int
+) -> np.ndarray:
     """Decision values [N, classes], averaged over a sample's clips; −∞ for a class that was never trained."""
     rows = x.reshape(-1, x.shape[-1])
     decided = np.asarray(model.decision_function(scale(rows)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ssl_av.errors import UserError
 from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Results, Splits, register_kind
 from ssl_av.evaluation.kinds._labels import averaged, labelled, need, sides
-from ssl_av.evaluation.metrics import recall_at
+from ssl_av.evaluation.neighbours import hits
 from ssl_av.evaluation.protocols import Protocol
 
 
@@ -40,17 +42,15 @@ def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Ou
     if query.label.ndim != 1:
         raise NotApplicableError("samples have several labels; a match is one class")
     g, q = labelled(gallery), labelled(query)
-    match = torch.from_numpy(query.label[q])[:, None] == torch.from_numpy(gallery.label[g])[None]
     results: Results = {}
     for side in sides(protocol.modalities, query):
-        queries, keys = (
-            torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((query, q), (gallery, g))
+        results[side] = _recall(
+            query.pooled[side][q], gallery.pooled[side][g], query.label[q], gallery.label[g], protocol
         )
-        results[side] = recall_at(queries, keys, match, protocol.settings.ranks)
     return Outcome(results)
 
 
-@register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"))
+@register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"), both=True)
 def av_retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     """R@k across modalities inside the test split: the match is the same sample's other modality.
 
@@ -59,11 +59,23 @@ def av_retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) ->
     test = splits["test"]
     if not {"video", "audio"} <= set(test.query):
         raise NotApplicableError("the method has no space that picture and sound share")
-    match = torch.eye(len(test), dtype=torch.bool)
+    own = np.arange(len(test))
     results: Results = {}
     for query, key in (("audio", "video"), ("video", "audio")):
-        x, y = (torch.from_numpy(averaged(z)) for z in (test.query[query], test.key[key]))
-        found = recall_at(x, y, match, protocol.settings.ranks)
+        found = _recall(test.query[query], test.key[key], own, own, protocol)
         chance = {f"chance_{name}": min(int(name[1:]) / len(test), 1.0) for name in found}
         results[f"{query}_to_{key}"] = found | chance
     return Outcome(results)
+
+
+def _recall(
+    query: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    query_id: NDArray[np.int64],
+    gallery_id: NDArray[np.int64],
+    protocol: Protocol,
+) -> Results:
+    """R@k by cosine; memory is bounded whatever the number of samples."""
+    x, y = (torch.from_numpy(averaged(z)) for z in (query, gallery))
+    found = hits(x, y, torch.from_numpy(query_id), torch.from_numpy(gallery_id), protocol.settings.ranks)
+    return {f"r{k}": float(found[k].float().mean()) for k in protocol.settings.ranks}

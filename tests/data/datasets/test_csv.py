@@ -82,6 +82,8 @@ def test_mistakes(text: str, kw: dict[str, str], message: str, tmp_path: Path) -
 
 
 def test_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder; name the table; in it: .*t\.csv"):
+        CsvDataset(table(tmp_path, "path\na\n").parent).rows()
     with pytest.raises(UserError, match=r"--data\.file .*none\.csv: no such file"):
         CsvDataset(tmp_path / "none.csv").rows()
     with pytest.raises(UserError, match=r"--data\.root .*none: no such folder"):

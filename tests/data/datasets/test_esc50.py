@@ -34,6 +34,17 @@ def test_official_numbers(shared: Path) -> None:
     assert {path.rsplit(".", 1)[1] for path in tested} == {"ogg"}
 
 
+def test_esc10_is_ten_of_the_classes(shared: Path) -> None:
+    rows, classes = create_dataset("esc50", root=shared / "esc50", fold=2, esc10=True).rows()
+    assert Counter(row.split for row in rows) == {"train": 320, "test": 80}
+    assert Counter(row.label for row in rows) == dict.fromkeys(range(10), 40)
+    assert classes == (
+        "dog", "rooster", "rain", "sea_waves", "crackling_fire", "crying_baby", "sneezing", "clock_tick", "helicopter",
+        "chainsaw",
+    )  # fmt: skip
+    assert all(classes[row.label] in ("dog",) for row in rows if row.path.endswith("-0.ogg"))
+
+
 def test_wav_comes_first_where_both_are_there(make) -> None:
     table = {"meta/esc50.csv": HEADER + "1-1-A-0.wav,1,0,dog,True,1,A\n2-1-A-0.wav,2,0,dog,True,1,A\n"}
     root = make(table, "audio/1-1-A-0.ogg", "audio/1-1-A-0.wav")
@@ -82,5 +93,9 @@ def test_mistakes_in_the_list(text: str, message: str, make) -> None:
 def test_mistakes(make) -> None:
     with pytest.raises(UserError, match=r"no esc50\.csv in .*meta"):
         create_dataset("esc50", root=make("a.wav")).rows()
+    root = make({"esc50.csv": "filename,fold,target,category\na.wav,1,0,dog\n"}, "a.wav")
+    with pytest.raises(UserError, match="has no column esc10"):
+        create_dataset("esc50", root=root, esc10=True).rows()
+    (root / "esc50.csv").unlink()
     with pytest.raises(UserError, match="folds 1 to 5"):
         create_dataset("esc50", root=make("a.wav"), fold=0).rows()

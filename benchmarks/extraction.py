@@ -1,0 +1,160 @@
+"""Features of a data set, as an evaluation makes them, against the least that this can take.
+
+    python benchmarks/extraction.py            # 32 pieces of 8 files, 3 clips each, three rounds; a few minutes
+    python benchmarks/extraction.py --quick    # seconds; says only that it runs
+
+"bare" decodes the same clips with the same reader and forgets them, and runs the same networks on numbers that lie
+ready: nothing is cut, normalised, turned into a spectrogram, batched or stored. "ours" is the evaluation: clips of
+340x256 files, prepared, through both networks, averaged, written to the disk and read again, and the k nearest
+neighbours on top. "again" is another protocol on the same features.
+
+The ways take turns, round by round. The ratio is bare's time over ours, of the processor by all threads and processes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from clips import make_clips
+from loading import now
+
+from ssl_av.backbones import create_backbone
+from ssl_av.data.datamodule import AVDataModule, ClipDataset
+from ssl_av.data.loading import Loading
+from ssl_av.data.manifest import Row, build_manifest
+from ssl_av.data.media import create_reader
+from ssl_av.evaluation.engine import measure
+from ssl_av.evaluation.plain import Modules
+from ssl_av.evaluation.protocols import load_protocol
+from ssl_av.evaluation.towers import Towers
+from ssl_av.evaluation.views import cut
+from ssl_av.methods.settings import Inputs
+
+TARGET = 0.9
+INPUTS = Inputs(frames=8, fps=16.0, size=112, audio_seconds=2.0, front_end="avid")
+NETWORKS = {
+    "small": ("r2plus1d_10", {"width": 16, "pool": "avg"}, "resnet9_audio", {"width": 16, "pool": "avg"}),
+    "AVID's": ("r2plus1d_18", {}, "conv9_audio", {}),
+}
+"""Where decoding is most of the work, and where the networks are."""
+
+
+def main() -> None:
+    """Makes the files, measures, prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--quick", action="store_true", help="two files of 5 s, the small networks, one round"
+    )
+    parser.add_argument("--files", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clips", type=int, default=3, help="of each piece of 2.5 s")
+    parser.add_argument("--workers", type=int, default=0, help="reading processes of ours")
+    args = parser.parse_args()
+    files, seconds, rounds = (2, 5.0, 1) if args.quick else (args.files, 10.0, args.rounds)
+    torch.set_num_threads(1)
+    print(f"{os.cpu_count()} cores, {args.workers} reading processes, load average {os.getloadavg()[0]:.2f}")
+    print("networks  ratio (cpu)  ratio (clock)  target   again: time, clips decoded   clips/s (clock)")
+    with tempfile.TemporaryDirectory(prefix="ssl-av-extraction-") as folder:
+        paths = make_clips(Path(folder), files, seconds)
+        rows = [
+            Row(str(path), label=k % 2, split=("train", "test")[i % 2], start=at, end=at + 2.5)
+            for i, path in enumerate(paths)
+            for k, at in enumerate(np.arange(0, seconds, 2.5))
+        ]
+        manifest = build_manifest(rows, ("even", "odd"), Path(folder), create_reader())
+        for name in list(NETWORKS)[: 1 if args.quick else None]:
+            data = AVDataModule(manifest, Loading(batch_size=8, num_workers=args.workers))
+            print(f"{name:8} {line(name, data, args.clips, rounds, Path(folder))}", flush=True)
+
+
+def line(name: str, data: AVDataModule, clips: int, rounds: int, folder: Path) -> str:
+    """One pair of networks."""
+    video, video_args, audio, audio_args = NETWORKS[name]
+    nets = {"video": create_backbone(video, **video_args), "audio": create_backbone(audio, **audio_args)}
+    towers = Towers(Modules(nets, INPUTS)).eval()
+    knn, retrieval = (load_protocol(p) for p in ("knn", "retrieval"))
+    views = towers.views(cut(knn.with_clips(clips), knn.with_clips(clips).test, INPUTS, nets), nets)
+    ready = prepared(towers, data, views, clips)
+    spent = {"bare": np.zeros(2), "ours": np.zeros(2), "again": np.zeros(2)}
+    decoded = 0
+    for k in range(rounds):
+        cache = folder / f"features-{name}-{k}"
+
+        def ours(protocol: object = knn, cache: Path = cache) -> None:
+            measure(towers, [data], [protocol], cache=cache, clips=clips)  # type: ignore[list-item]
+
+        ways: dict[str, Callable[[], object]] = {
+            "bare": lambda: bare(towers, data, views, ready),
+            "ours": ours,
+        }
+        for way in list(ways)[:: 1 if k % 2 == 0 else -1]:
+            spent[way] += timed(ways[way])
+        counter = Reads()
+        ways["again"] = lambda counter=counter, ours=ours: counter.watch(lambda: ours(retrieval))
+        spent["again"] += timed(ways["again"])
+        decoded += counter.count
+    cpu, clock = spent["bare"] / spent["ours"]
+    share = spent["again"][0] / spent["ours"][0]
+    rate = rounds * len(data.manifest) * clips / spent["ours"][1]
+    return f"{cpu:12.2f} {clock:14.2f}  >= {TARGET}  {100 * share:10.1f} %, {decoded:14d} {rate:17.1f}"
+
+
+class Reads:
+    """Counts the samples that are read; in this process, so that it needs no reading processes."""
+
+    count = 0
+
+    def watch(self, do: Callable[[], None]) -> None:
+        """Does it and counts."""
+        read = ClipDataset.__getitem__
+
+        def counted(data: ClipDataset, key: tuple[int, int]) -> object:
+            self.count += 1
+            return read(data, key)
+
+        ClipDataset.__getitem__ = counted  # type: ignore[method-assign, assignment]
+        try:
+            do()
+        finally:
+            ClipDataset.__getitem__ = read  # type: ignore[method-assign]
+
+
+def prepared(towers: Towers, data: AVDataModule, views: dict, clips: int) -> dict[str, torch.Tensor]:
+    """What the networks take of one full batch, by modality."""
+    batch = next(iter(data.serve(data.manifest, views, batch_size=data.loading.batch_size)))
+    knn = load_protocol("knn").with_clips(clips)
+    one = cut(knn, knn.test, INPUTS, towers.modalities)
+    return {m: torch.cat(list(towers._inputs(m, batch, one, 0))) for m in towers.modalities}
+
+
+@torch.inference_mode()
+def bare(towers: Towers, data: AVDataModule, views: dict, ready: dict[str, torch.Tensor]) -> None:
+    """Decodes everything; runs the networks on as many clips."""
+    for split in ("train", "test"):
+        part = data.manifest.split(split)
+        dataset = ClipDataset(part, views, data.loading)
+        for index in range(len(part)):
+            dataset[0, index]
+        size = data.loading.batch_size
+        for begin in range(0, len(part), size):
+            share = min(size, len(part) - begin) / size
+            for modality, x in ready.items():
+                net = towers.method.net(modality)
+                net.pool(net.forward_features(x[: round(share * len(x))]))
+
+
+def timed(way: Callable[[], object]) -> np.ndarray:
+    """Seconds of the processor and of the clock."""
+    begin = now()
+    way()
+    return now() - begin
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What a run's folder in a suite says of it: done, to be continued, or to be begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_av.config import RunConfig, load_yaml
+from ssl_av.errors import UserError
+from ssl_av.resume import newest_whole
+
+
+def run_name(config: RunConfig) -> str:
+    """The name of a run's folder."""
+    return f"{config.name}-seed{config.seed}"
+
+
+def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
+    """The record of this very run, if it was completed before."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+        same = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    done = record.get("status") == "completed" and is_same(same, config)
+    return record if done else None
+
+
+def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
+    """The checkpoint that an interrupted run of this very configuration goes on from; None: it begins anew."""
+    last = newest_whole(folder)
+    if (folder / "record.json").is_file() or last is None:
+        return None
+    try:
+        same = is_same(load_yaml(folder / "config.yaml"), config)
+    except UserError:  # without it nobody knows whose checkpoint this is
+        return None
+    return last if same else None
+
+
+def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
+    """Whether a run's config.yaml is this configuration, in all that changes a result."""
+    return _settings(old) == _settings(config.to_dict())
+
+
+def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a run's configuration makes its results."""
+    found: dict[str, Any] = json.loads(
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
+    )
+    found.get("evaluation", {}).pop("figures", None)
+    return found

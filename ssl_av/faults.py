@@ -1,0 +1,83 @@
+"""What a run says of a machine that fails it: no memory, no room on the disk, a disk that cannot be written."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ssl_av.config import RunConfig
+from ssl_av.errors import NotFinite, UserError
+from ssl_av.resume import newest_whole
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
+@contextmanager
+def faults_explained(config: RunConfig, out: Path) -> Iterator[None]:
+    """Turns what a library says of a failing machine into a line that says what to do.
+
+    Args:
+        config: the run.
+        out: its folder.
+
+    Raises:
+        UserError: instead of the library's error; it names the newest whole checkpoint.
+    """
+    try:
+        yield
+    except NotFinite as e:
+        more = (
+            ""
+            if config.safety.on_nonfinite == "skip"
+            else ". --safety.on_nonfinite skip passes over such batches"
+        )
+        raise UserError(f"{e}{more}{left(out)}") from e
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        raise _memory(config, out) from e
+    except (OSError, RuntimeError) as e:
+        if "can't allocate memory" in str(e):  # of the CPU
+            raise _memory(config, out) from e
+        said = _disk(e, out)
+        if said is None:
+            raise
+        raise said from e
+
+
+def left(out: Path) -> str:
+    """What a run can go on from."""
+    found = newest_whole(out)
+    return f"; the last good checkpoint is {found} (--resume goes on from it)" if found else ""
+
+
+def _memory(config: RunConfig, out: Path) -> UserError:
+    where = f"on {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "on this machine"
+    size = config.loading.batch_size
+    return UserError(
+        f"out of memory {where} with --data.batch_size {size}: lower it (--trainer.accumulate_grad_batches 2 gathers "
+        "the gradients of two batches), make --method.inputs.frames or size smaller, or try --trainer.precision "
+        f"bf16-mixed{left(out)}"
+    )
+
+
+def _disk(e: BaseException, out: Path) -> UserError | None:
+    """What to say if a disk is behind an error, into whatever torch.save has turned it."""
+    seen: BaseException | None = e
+    while seen is not None and not (isinstance(seen, OSError) and seen.errno in (*FULL, *UNWRITABLE)):
+        seen = seen.__cause__ or seen.__context__
+    if not isinstance(seen, OSError):
+        return None
+    where = Path(seen.filename) if isinstance(seen.filename, str) else out
+    if seen.errno in UNWRITABLE and where != out and out not in where.parents:
+        return None  # a file that is read
+    there = out if out.is_dir() else out.parent
+    free = f" ({shutil.disk_usage(there).free / 2**20:.0f} MiB are free)" if seen.errno in FULL else ""
+    return UserError(
+        f"{where} cannot be written: {seen.strerror}{free}; make room or see to the rights of the folder, or give "
+        f"another --out{left(out)}"
+    )

@@ -1,0 +1,195 @@
+"""Checkpoints of a training: when they are taken, how they reach the disk, and how many stay."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from ssl_av import ranks
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.errors import NotFinite
+from ssl_av.evaluation.callbacks import OnlineProbe
+from ssl_av.resume import between_batches, last_checkpoint
+from ssl_av.rng import random_state, set_random_state
+from ssl_av.safety import Safety
+from ssl_av.whole import whole_file
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path, keep: int = 1) -> None:
+    """Writes a checkpoint whole or not at all; of the ``keep`` newest the older ones become ``NAME-1``, ``NAME-2`` …"""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path, "wb", before=partial(_make_room, path, keep)) as file:
+        torch.save(checkpoint, file)
+
+
+def _make_room(path: Path, keep: int) -> None:
+    """Every file is one older; the newest keeps its name as well until the next one takes it."""
+    files = [path, *(path.with_stem(f"{path.stem}-{age}") for age in range(1, keep))]
+    for older, newer in zip(files[:1:-1], files[-2:0:-1], strict=True):
+        if newer.exists():
+            newer.replace(older)
+    if keep > 1 and path.exists():
+        _same_file(path, files[1])
+
+
+def _same_file(path: Path, name: Path) -> None:
+    """A second name for a file, at once; a copy where the file system has no such names."""
+    part = name.with_name(name.name + ".part")
+    part.unlink(missing_ok=True)
+    try:
+        os.link(path, part)
+    except OSError:
+        shutil.copy2(path, part)
+    part.replace(name)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's checkpoint files, written by `write_checkpoint`.
+
+    Args:
+        keep: how many of the newest stay.
+    """
+
+    def __init__(self, keep: int) -> None:
+        self.keep = keep
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Called by Lightning on the first rank."""
+        write_checkpoint(checkpoint, Path(path), self.keep)
+
+
+class Checkpoints(Checkpoint):
+    """Takes checkpoints from which a training goes on as if it had not been interrupted.
+
+    At each epoch's end, every so many steps or minutes, after an online probe better than all before, and when a
+    signal ends the training. Each is taken between two batches, with the random state of every rank: what is logged
+    of the step before it is on disk, and nothing of the batch after it has happened.
+
+    Args:
+        folder: the run's.
+        safety: how often.
+        probe: its mean over the linear probes says which checkpoint is the best.
+
+    Attributes:
+        resumed_at: steps at which the training was continued.
+    """
+
+    def __init__(self, folder: Path, safety: Safety, probe: OnlineProbe) -> None:
+        self.path = last_checkpoint(folder)
+        self.unit, self.number = safety.every
+        self.probe = probe
+        self.best = -1.0
+        self.resumed_at: list[int] = []
+        self.wandb: str | None = None
+        self._random: list[dict[str, Any]] | None = None
+        self._step = self._saved = -1
+        self._since = time.monotonic()
+        self._due = self._is_best = False
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lightning's own counters, as they are between two batches."""
+        between_batches(checkpoint)
+        self._step = checkpoint["global_step"]
+        if trainer.ckpt_path and Path(trainer.ckpt_path) == self.path:
+            self._saved = self._step
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Goes on after the batches that were seen, none of which is read again."""
+        self._since = time.monotonic()
+        if not trainer.ckpt_path:
+            return
+        self.resumed_at.append(trainer.global_step)
+        loop, data = trainer.fit_loop, cast(AVDataModule, trainer.datamodule)  # type: ignore[attr-defined]
+        data.begin_at(trainer.current_epoch, loop.epoch_loop.batch_progress.current.ready)
+        if self._random is not None:
+            if len(self._random) == trainer.world_size:
+                set_random_state(self._random[trainer.global_rank])
+            self._random = None
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Says whether to save before the next batch: what is logged of this one is not on disk yet."""
+        if trainer.global_step == self._step:
+            return  # gradients are still being gathered: no training goes on from there
+        self._step = trainer.global_step
+        self._is_best |= self._better()
+        due = self._is_best or self._enough(trainer)
+        if trainer.world_size > 1:  # probes and the clock are the first rank's
+            due = bool(trainer.strategy.broadcast(due))
+        if due and not self._due:
+            self._due, self._random = True, ranks.gather_objects(random_state())
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Saves what the batch before has left."""
+        if self._due:
+            self.save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Saves."""
+        self.save(trainer)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Saves when a signal ends the training, which it does between two batches; no other exception does."""
+        if isinstance(exception, SIGTERMException):
+            self.save(trainer)
+
+    def save(self, trainer: pl.Trainer) -> None:
+        """Writes the state of now as the newest checkpoint, unless that is what it holds.
+
+        Raises:
+            NotFinite: if a weight is NaN or infinite; the file stays as it is.
+        """
+        if trainer.global_step != self._saved:
+            for name, weight in trainer.lightning_module.named_parameters():
+                if not bool(torch.isfinite(weight).all()):
+                    raise NotFinite(f"weight {name} is not finite after step {trainer.global_step}")
+            trainer.save_checkpoint(self.path)
+            self._saved, self._since = trainer.global_step, time.monotonic()
+        if self._is_best and trainer.is_global_zero:
+            _same_file(self.path, self.path.with_name("best.ckpt"))
+        self._due = self._is_best = False
+        self._random = None
+
+    def _better(self) -> bool:
+        """Whether the online probes have just found more than ever before."""
+        curves = [c for name, c in self.probe.curves.items() if name.startswith("probe_")]
+        if not curves:
+            return False
+        score = sum(c[-1][1] for c in curves) / len(curves)
+        better, self.best = score > self.best, max(score, self.best)
+        return better
+
+    def _enough(self, trainer: pl.Trainer) -> bool:
+        """Whether so many steps or minutes have gone since the last one."""
+        if self.unit == "steps":
+            return trainer.global_step % int(self.number) == 0
+        return time.monotonic() - self._since >= 60 * self.number
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in the checkpoint: random states by rank, the best score, where it was continued, the W&B run."""
+        random = self._random or ranks.gather_objects(random_state())
+        return {"random": random, "best": self.best, "resumed_at": self.resumed_at, "wandb": self.wandb}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores them; the random state when the training begins."""
+        self._random, self.best = state_dict["random"], state_dict["best"]
+        self.resumed_at = state_dict["resumed_at"]

@@ -1,0 +1,91 @@
+"""A run's W&B run: how it begins or goes on, and what is added when it is over."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_av.tracking.flat import flat
+from ssl_av.tracking.settings import Tracking
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import WandbLogger
+
+    from ssl_av.config import RunConfig
+
+#: keeps the id of a folder's W&B run, so that an interrupted one is continued and not begun anew
+ID_FILE = "wandb-id.json"
+
+
+def run_id(folder: Path) -> str:
+    """The id of a folder's W&B run; made when it is first asked for.
+
+    Args:
+        folder: of a run or of a suite.
+    """
+    try:
+        return str(json.loads((folder / ID_FILE).read_text(encoding="utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: a new run is what remains
+        return keep_id(folder, uuid.uuid4().hex[:12])
+
+
+def keep_id(folder: Path, run: str) -> str:
+    """Notes a W&B run's id in its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ID_FILE).write_text(json.dumps({"id": run}), encoding="utf-8")
+    return run
+
+
+def wandb_logger(config: RunConfig, folder: Path, run: str | None) -> WandbLogger | None:
+    """The W&B logger of a run, or None where nothing is logged there.
+
+    Args:
+        config: of the run, which becomes the config of the W&B run.
+        folder: of the run.
+        run: id of the W&B run that goes on, as the checkpoint of an interrupted run has it; None: a new one.
+    """
+    tracking = Tracking.of(config.wandb)
+    if not tracking.on:
+        return None
+    from pytorch_lightning.loggers import WandbLogger
+
+    where = tracking.where()
+    return WandbLogger(
+        name=f"{config.name}-seed{config.seed}",
+        project=where["project"],
+        entity=where["entity"],
+        offline=where["mode"] == "offline",
+        group=config.suite or None,
+        job_type="run",
+        tags=[*tracking.tags, config.method["name"], config.data["name"]],
+        save_dir=str(folder),
+        id=keep_id(folder, run or uuid.uuid4().hex[:12]),
+        resume="allow",
+        config=config.to_dict(),
+    )
+
+
+def finish_run(logger: WandbLogger, record: Mapping[str, Any], folder: Path, checkpoint: bool) -> None:
+    """Completes a run's W&B run: the record's numbers as its summary, the pictures, the checkpoint.
+
+    Args:
+        logger: of the run.
+        record: of the run.
+        folder: of the run; every ``figures/*.png`` is logged.
+        checkpoint: whether the last one is uploaded as an artifact.
+    """
+    import wandb
+
+    run = logger.experiment
+    run.summary.update(flat(record))
+    pictures = {f"figures/{p.stem}": wandb.Image(str(p)) for p in sorted((folder / "figures").glob("*.png"))}
+    if pictures:
+        run.log(pictures)
+    if checkpoint:
+        artifact = wandb.Artifact(f"{record['method']}-seed{record['seed']}-{run.id}", type="model")
+        artifact.add_file(str(folder / "checkpoints" / "last.ckpt"))
+        run.log_artifact(artifact)
+    run.finish()

@@ -1,0 +1,165 @@
+"""The training of a run: the trainer, what watches it and what guards it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from ssl_av.bench.spending import Plan
+from ssl_av.config import RunConfig
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.deadline import total_steps
+from ssl_av.energy import this_machine
+from ssl_av.errors import NotFinite, UserError
+from ssl_av.evaluation.callbacks import Accounting, Clock, Collapse, OnlineProbe
+from ssl_av.evaluation.engine import Report
+from ssl_av.logs import loggers
+from ssl_av.methods.base import Method
+from ssl_av.nonfinite import PassOver
+from ssl_av.resume import peek
+from ssl_av.saving import Checkpoints, WholeFiles
+from ssl_av.signals import Signals
+
+
+@dataclass
+class Training:
+    """What watches a training.
+
+    Attributes:
+        clock: its seconds.
+        accounting: samples, clips, losses.
+        probe: the online probes' curves.
+        collapse: of its embeddings.
+        passed: batches whose loss was not finite.
+        checkpoints: of it.
+        steps: optimiser steps that were made.
+        gpus: that computed.
+    """
+
+    clock: Clock
+    accounting: Accounting
+    probe: OnlineProbe
+    collapse: Collapse
+    passed: PassOver
+    checkpoints: Checkpoints
+    steps: int = 0
+    gpus: int = 0
+
+    @classmethod
+    def of(cls, config: RunConfig, out: Path, share: int = 1) -> Training:
+        """Before it begins; ``share`` is how many runs there are at once."""
+        # The machine's counters do not tell one run from another beside it.
+        clock = Clock(this_machine() if share == 1 else None)
+        probe = OnlineProbe(config.evaluation.probes)
+        collapse = Collapse(stop=config.safety.on_collapse == "stop")
+        return cls(
+            clock, Accounting(clock), probe, collapse, PassOver(), Checkpoints(out, config.safety, probe)
+        )
+
+    @property
+    def health(self) -> dict[str, Any]:
+        """The record's part about what went wrong and was survived."""
+        return {
+            "skipped_batches": self.passed.skipped,
+            "collapsed": self.collapse.found,
+            "resumed_at": self.checkpoints.resumed_at,
+        }
+
+
+def train(
+    config: RunConfig,
+    method: Method,
+    data: AVDataModule,
+    plan: Plan,
+    out: Path,
+    report: Report | None = None,
+    callbacks: list[pl.Callback] | None = None,
+    resume: Path | None = None,
+    share: int = 1,
+) -> Training:
+    """Trains a method as far as its budget goes; its checkpoints and its logs are in ``out``.
+
+    Args:
+        config: the run.
+        method: what is trained.
+        data: what it is trained on.
+        plan: how far that is, what was spent before ``resume`` included.
+        out: the run's folder.
+        report: called as the training goes on.
+        callbacks: further Lightning callbacks (a progress bar).
+        resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+        share: runs that share this machine.
+
+    Raises:
+        Interrupted: if a signal ended it.
+    """
+    watch, signals = Training.of(config, out, share), Signals()
+    done, run = peek(resume)
+    guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
+    extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
+    settings: dict[str, Any] = {
+        **plan.limits(),
+        "logger": loggers(config, out, done, run),
+        "enable_progress_bar": bool(callbacks),
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,  # our own shares an epoch among the ranks
+        "plugins": [WholeFiles(config.safety.keep)],
+        **config.trainer,
+    }
+    trainer = pl.Trainer(
+        callbacks=[
+            watch.accounting,
+            *plan.callbacks(watch.accounting),
+            watch.collapse,
+            watch.probe,
+            *guards,
+            watch.checkpoints,
+            *extra,
+        ],
+        profiler=watch.clock,
+        **settings,
+    )
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            _ = logger.experiment  # has an id from now on
+            watch.checkpoints.wandb = logger.version
+    try:
+        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+    except SIGTERMException as e:
+        raise signals.ended(out) from e
+    except (RuntimeError, UserError) as e:
+        # A signal that was heeded here may have ended other processes of the job.
+        if signals.number is None or isinstance(e, NotFinite):
+            raise
+        raise signals.ended(out) from e
+    watch.checkpoints.save(trainer)
+    watch.steps = trainer.global_step
+    watch.gpus = trainer.num_devices if trainer.strategy.root_device.type == "cuda" else 0
+    losses = watch.accounting.losses
+    if not all(torch.isfinite(torch.tensor(v)) for _, v in losses[-1:]):
+        raise RuntimeError(f"the loss is {losses[-1][1]} at step {watch.steps}")
+    return watch
+
+
+class _Reporting(pl.Callback):
+    """Passes the training's progress on."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After each step."""
+        numbers = {
+            k: float(v)
+            for k, v in trainer.callback_metrics.items()
+            if k in ("loss", "data_wait") or "probe" in k
+        }
+        self.report("training", trainer.global_step, total_steps(trainer), numbers)

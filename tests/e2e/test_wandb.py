@@ -1,0 +1,52 @@
+"""What a bench writes for W&B, read back from the offline files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import wandb_files
+
+
+@pytest.mark.slow
+def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench, tmp_path: Path):
+    out = tmp_path / "bench"
+    words = ("bench", "--methods", "crisscross", "--out", out, *small_bench,
+             "--wandb", "offline", "--wandb-project", "mine", "--wandb-tags", "a,b")  # fmt: skip
+    suite = tmp_path / "suite.yaml"
+    done = ssl_av(*words, "--suite", _without_supervised(suite))
+    assert done.returncode == 0, done.stderr
+    for name, kind in (("crisscross-seed0", "run"), ("random-seed0", "run"), (".", "suite")):
+        (file,) = (out / name / "wandb").glob("offline-run-*/*.wandb")
+        records = list(wandb_files.read(file))
+        run = next(r.run for r in records if r.HasField("run"))
+        assert (run.project, run.run_group, run.job_type) == ("mine", "small", kind)
+        assert {"a", "b"} <= set(run.tags)
+        assert run.run_id == json.loads((out / name / "wandb-id.json").read_text())["id"]
+        found = wandb_files.summary(records)
+        if kind == "suite":
+            assert found["completed"] == 2
+            assert found["comparison/nrows"] == 2
+            continue
+        record = json.loads((out / name / "record.json").read_text())
+        top1 = record["results"]["linear-svm"]["video"]["top1"]
+        assert found["results/linear-svm/video/top1"] == pytest.approx(top1)
+        config = {
+            i.key: json.loads(i.value_json) for r in records for i in (*r.config.update, *r.run.config.update)
+        }
+        assert config["method"]["name"] == record["method"]
+        if name.startswith("crisscross"):
+            assert found["loss"] == pytest.approx(record["curves"]["loss"][-1][1], rel=1e-5)
+    text = " ".join(p.read_text(errors="replace") for p in out.rglob("*.json"))
+    assert "WANDB_API_KEY" not in text
+
+
+def _without_supervised(path: Path) -> Path:
+    import yaml
+
+    from ssl_av.options import config_file
+
+    values = yaml.safe_load(config_file("suites", "tiny").read_text(encoding="utf-8"))
+    path.write_text(yaml.safe_dump(values | {"name": "small", "references": ["random"], "jobs": 1}))
+    return path

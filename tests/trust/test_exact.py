@@ -1,0 +1,179 @@
+"""An interrupted training ends as one that was left alone: weights, memory, optimiser, random state, losses, logs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from ssl_av.config import Budget, RunConfig
+from ssl_av.data.manifest import Manifest
+from ssl_av.errors import Interrupted
+from ssl_av.logs import read_rows
+from ssl_av.resume import is_whole, last_checkpoint, newest_whole, peek
+from ssl_av.run import execute
+
+METHODS = ("avid", "brave", "cma", "crisscross", "stica", "supervised")
+
+
+def losses(folder: Path) -> list[tuple[str, str]]:
+    """(step, loss) of each row of metrics.csv."""
+    return [(row["step"], row["loss"]) for row in read_rows(folder / "metrics.csv")[1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_at_an_epochs_end_and_in_its_midst(
+    name: str, clips: Manifest, config_of, undisturbed, state_of, alike
+) -> None:
+    copies = undisturbed(name)
+    whole = copies / "whole"
+    assert [step for step, _ in losses(whole)] == ["0", "1", "2", "3", "4", "5"]
+    for killed, saved in ((3, 3), (5, 4)):  # three steps are an epoch
+        folder = copies / str(killed)
+        assert peek(last_checkpoint(folder))[0] == saved
+        record = execute(config_of(name), clips, folder, resume=last_checkpoint(folder))
+        assert alike(state_of(whole), state_of(folder)) == []
+        assert losses(folder) == losses(whole)
+        assert record["health"]["resumed_at"] == [saved]
+        assert record["budget"]["spent"]["samples"] == 24
+        assert [step for step, _ in record["curves"]["loss"]] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.slow
+def test_with_any_number_of_workers(
+    clips: Manifest, config_of, undisturbed, state_of, alike, tmp_path: Path
+) -> None:
+    whole = undisturbed("avid") / "whole"
+    execute(config_of("avid", workers=1), clips, tmp_path)
+    assert alike(state_of(whole), state_of(tmp_path)) == []
+    killed = tmp_path / "killed"  # with one, goes on with two
+    shutil.copytree(tmp_path / "checkpoints", killed / "checkpoints")
+    last_checkpoint(killed).unlink()
+    before = newest_whole(killed)
+    assert peek(before)[0] == 4
+    execute(config_of("avid", workers=2), clips, killed, resume=before)
+    assert alike(state_of(whole), state_of(killed)) == []
+
+
+class Signal(pl.Callback):
+    """Sends this process a signal in the midst of a step."""
+
+    def __init__(self, number: int, step: int) -> None:
+        self.number, self.step = number, step
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "step"), [(signal.SIGTERM, 143, 3), (signal.SIGUSR1, 138, 0), (signal.SIGINT, 130, 2)]
+)
+def test_a_signal_saves_and_ends(
+    number: int,
+    code: int,
+    step: int,
+    clips: Manifest,
+    config_of,
+    undisturbed,
+    state_of,
+    alike,
+    tmp_path: Path,
+) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Interrupted) as caught:
+        execute(config_of("avid"), clips, tmp_path, callbacks=[Signal(number, step)])
+    assert caught.value.code == code
+    assert f"is of step {step + 1}, the same command with --resume" in caught.value.said
+    assert signal.getsignal(number) == before
+    last = last_checkpoint(tmp_path)
+    assert peek(last)[0] == step + 1
+    if number == signal.SIGTERM:
+        execute(config_of("avid"), clips, tmp_path, resume=last)
+        whole = undisturbed("avid") / "whole"
+        assert alike(state_of(whole), state_of(tmp_path)) == []
+        assert losses(tmp_path) == losses(whole)
+
+
+@pytest.mark.slow
+def test_gathered_gradients_are_never_cut_in_two(
+    clips: Manifest, config_of, state_of, alike, tmp_path: Path
+) -> None:
+    settings = {"accumulate_grad_batches": 2}  # of three batches: the last of an epoch stands alone
+    config = replace(config_of("supervised", trainer=settings, probes=0), budget=Budget(steps=4))
+    whole, ended = tmp_path / "whole", tmp_path / "ended"
+    execute(config, clips, whole)
+    with pytest.raises(Interrupted):
+        execute(config, clips, ended, callbacks=[Gathering(signal.SIGTERM, 3)])
+    assert peek(last_checkpoint(ended))[0] == 3
+    execute(config, clips, ended, resume=last_checkpoint(ended))
+    assert alike(state_of(whole), state_of(ended)) == []
+
+
+class Gathering(pl.Callback):
+    """Sends a signal while the first batch of a step is computed."""
+
+    def __init__(self, number: int, batch: int) -> None:
+        self.number, self.left = number, batch
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if self.left == 0:
+            os.kill(os.getpid(), self.number)
+        self.left -= 1
+
+
+@pytest.mark.slow
+def test_probes_leave_the_training_as_it_is(
+    clips: Manifest, config_of, undisturbed, state_of, tmp_path: Path
+) -> None:
+    execute(config_of("brave", probes=0), clips, tmp_path)
+    never, often = state_of(tmp_path), state_of(undisturbed("brave") / "whole")
+    assert often["callbacks"]["OnlineProbe"]["curves"]
+    assert all(torch.equal(x, often["state_dict"][k]) for k, x in never["state_dict"].items())
+    assert torch.equal(
+        never["callbacks"]["Checkpoints"]["random"][0]["torch"],
+        often["callbacks"]["Checkpoints"]["random"][0]["torch"],
+    )
+
+
+def test_the_last_ones_and_the_best_are_kept(clips: Manifest, config_of, tmp_path: Path) -> None:
+    execute(config_of("supervised", keep=3), clips, tmp_path)
+    folder = tmp_path / "checkpoints"
+    kept = {path.name: peek(path)[0] for path in folder.iterdir()}
+    assert kept.pop("best.ckpt") in (2, 4, 6)  # where the probes measured
+    assert kept == {"last.ckpt": 6, "last-1.ckpt": 4, "last-2.ckpt": 3}
+    whole = (folder / "last.ckpt").read_bytes()
+    (folder / "last.ckpt").write_bytes(whole[: len(whole) // 2])
+    found = newest_whole(tmp_path)
+    assert found is not None
+    assert is_whole(found)
+    assert found.name in ("last-1.ckpt", "best.ckpt")
+
+
+def test_every_so_many_minutes(
+    clips: Manifest, config_of: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ssl_av import saving
+
+    written = []
+    write = saving.write_checkpoint
+
+    def note(checkpoint: dict[str, Any], path: Path, keep: int = 1) -> None:
+        written.append(checkpoint["global_step"])
+        write(checkpoint, path, keep)
+
+    monkeypatch.setattr(saving, "write_checkpoint", note)
+    execute(config_of("supervised", checkpoint_every="minutes=1e-9", probes=0), clips, tmp_path / "all")
+    assert written == [1, 2, 3, 4, 5, 6]
+    written.clear()
+    execute(config_of("supervised", checkpoint_every="minutes=60", probes=0), clips, tmp_path / "epochs")
+    assert written == [3, 6]
