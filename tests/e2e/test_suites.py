@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ssl_av.bench import report, run_suite
+from ssl_av.bench import launch, report
 from ssl_av.bench.records import load_records, row_name
 from ssl_av.bench.suite import load_suite
 from ssl_av.cli import run
@@ -39,7 +39,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_AV_CACHE", str(tmp_path_factory.mktemp("cache")))
-        patch.setattr(run_suite, "run_in_process", one)
+        patch.setattr(launch, "run_in_process", one)
         patch.setattr(report, "PLOTS", {})
         yield
 
