@@ -107,7 +107,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 
     what = "compare methods under one budget"
     bench = sub.add_parser("bench", help=what, description=f"{what.capitalize()}.", epilog=BENCH_SETTINGS)
-    bench.add_argument("--methods", metavar="A,B,…", help="methods of `ssl-av list methods`")
+    bench.add_argument(
+        "--methods",
+        metavar="A,B,…",
+        help="methods of `ssl-av list methods`, or rows of the suite (default: its rows)",
+    )
     bench.add_argument(
         "--suite", metavar="NAME|FILE", default="tiny", help="a suite of `ssl-av list suites` (default: tiny)"
     )
@@ -132,6 +136,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     bench.add_argument("--only", metavar="A,B:1,…", help="of these runs, do METHOD, or METHOD:SEED, now")
     bench.add_argument(
         "--dry-run", action="store_true", help="print what would run, and for how long; needs no data"
+    )
+    bench.add_argument(
+        "--shrink",
+        action="store_true",
+        help="the suite's recipes at toy size: two steps on synthav, in seconds",
     )
     bench.add_argument(
         "--launcher", metavar="NAME", choices=LAUNCHERS, default="local",

@@ -76,10 +76,7 @@ def write_report(folders: Sequence[str], out: str | None = None) -> int:
 
 def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     """`ssl-av bench`: compares methods."""
-    names = _split(args.methods)
-    if not names:
-        raise UserError("bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`)")
-    known_methods([*names, *dotted.get("methods", {})])
+    known_methods(list(dotted.get("methods", {})))
     launching = dotted.pop("launcher", {})
     overrides: Dotted = {k: v for k, v in dotted.items() if k != "data"}
     overrides |= {name: given for name in ("budget", "tune") if (given := getattr(args, name))}
@@ -88,11 +85,12 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     overrides |= tracking_options(args)
     if args.jobs:
         overrides["jobs"] = _jobs(args.jobs)
-    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides)
+    suite = resolve_suite(args.suite, args.data, dotted.get("data", {}), overrides, shrink=args.shrink)
+    names = suite.asked(_split(args.methods))
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
     check_trainer(suite.trainer)
-    known_methods([*names, *suite.references])
+    known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
     from ssl_av.bench.start import start

@@ -65,6 +65,7 @@ class RunConfig:
         suite: the suite that the run belongs to, or the one its defaults came from.
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
+        row: its row in the suite, where that has another name than the method.
         tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
         safety: how its training is guarded.
     """
@@ -79,8 +80,14 @@ class RunConfig:
     suite: str = ""
     init: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
+    row: str = ""
     tuning: dict[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
+
+    @property
+    def name(self) -> str:
+        """What its suite calls it: the row, else the method."""
+        return self.row or str(self.method["name"])
 
     @property
     def loading(self) -> Loading:
@@ -96,7 +103,7 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        optional = ("recipe", "tuning")
+        optional = ("recipe", "row", "tuning")
         out = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) or f.name not in optional}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.

@@ -122,22 +122,23 @@ def resolve_suite(
     data_args: Dotted,
     overrides: Dotted,
     base: Mapping[str, Any] | None = None,
+    shrink: bool = False,
 ) -> Suite:
     """A suite, or ``base`` in its place, with what the command line changes, every name and type checked."""
     import pytorch_lightning as pl
 
-    from ssl_av.bench.suite import GROUPS, suite_from
-    from ssl_av.config import Evaluation, load_yaml, merge
+    from ssl_av.bench.rows import read_suite
+    from ssl_av.bench.suite import suite_from
+    from ssl_av.config import Evaluation, merge
     from ssl_av.evaluation.protocols import check_protocols
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import Inputs, Networks
-    from ssl_av.options import check, config_file
+    from ssl_av.options import check
     from ssl_av.safety import Safety
 
-    where = "recipe" if base is not None else str(config_file("suites", name))
+    where = "recipe"
     if base is None:
-        base = load_yaml(Path(where))
-        check_groups(where, base, GROUPS)
+        base, where = read_suite(name, shrink)
     checked = dict(overrides)
     if isinstance(checked.get("wandb"), Mapping):  # laid over what the suite says, which may be a mode alone
         base = {**base, "wandb": as_mapping(base.get("wandb", "off"))}

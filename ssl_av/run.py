@@ -145,8 +145,7 @@ def _execute(
         "seed": config.seed,
         "config": config.to_dict(),
         "suite": config.suite,
-        **({"recipe": config.recipe} if config.recipe else {}),
-        **({"tuning": config.tuning} if config.tuning else {}),
+        **{key: value for key in ("recipe", "row", "tuning") if (value := getattr(config, key))},
         "status": "completed",
         "error": None,
         "budget": {

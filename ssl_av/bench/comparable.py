@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ssl_av.bench.records import row_name
 from ssl_av.errors import UserError
 
 
@@ -22,7 +23,7 @@ def check_comparable(records: Sequence[Mapping[str, Any]]) -> None:
         for name, about in protocols.items() if isinstance(protocols, Mapping) else ():
             if isinstance(about, Mapping) and about.get("hash"):
                 which = (int(about.get("version") or 0), str(about["hash"]))
-                found.setdefault(name, {}).setdefault(which, []).append(str(record.get("method")))
+                found.setdefault(name, {}).setdefault(which, []).append(row_name(record))
     for name, versions in found.items():
         if len(versions) > 1:
             said = "; ".join(

@@ -6,11 +6,14 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from ssl_av.bench import columns, wording
+from ssl_av.bench.ablation import ablation_section
+from ssl_av.bench.certainty import certainty_section
 from ssl_av.bench.comparable import check_comparable
+from ssl_av.bench.findings import Section
 from ssl_av.bench.groups import Group, get, group_runs, one_line, seed
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Table, build
@@ -55,6 +58,7 @@ class Digest:
     groups: tuple[Group, ...]
     main: Table
     other: Table
+    sections: tuple[Section, ...]
     cost: Table
     collapse: Table
     budget: Table
@@ -73,6 +77,7 @@ def digest(
     records: Sequence[Mapping[str, Any]],
     suite: Mapping[str, Any] | None = None,
     unreadable: Sequence[int] = (),
+    folders: Sequence[Path] = (),
 ) -> Digest:
     """Digest the records of a suite.
 
@@ -80,6 +85,7 @@ def digest(
         records: one a run.
         suite: what suite.json holds, if there is one.
         unreadable: numbers of the lines of records.jsonl that could not be read.
+        folders: of the suites, where runs may have left what they predicted.
 
     Raises:
         UserError: no run completed, so there is nothing to report; or two were measured by different protocols.
@@ -87,7 +93,9 @@ def digest(
     check_comparable(records)
     suite = suite or {}
     asked = suite.get("methods")
-    groups = group_runs(records, asked if isinstance(asked, list) else ())
+    rows = suite.get("rows") or {}
+    labels = {name: row["label"] for name, row in rows.items() if row.get("label") not in (None, name)}
+    groups = group_runs(records, asked if isinstance(asked, list) else (), labels)
     if not any(group.runs for group in groups):
         raise UserError(_nothing(groups))
     common, differences = _settings(groups)
@@ -100,6 +108,7 @@ def digest(
         groups=tuple(groups),
         main=build("Results", columns.main_columns(groups), groups),
         other=build("Other measures", columns.other_columns(groups), groups),
+        sections=tuple(filter(None, (ablation_section(groups, suite), certainty_section(groups, folders)))),
         cost=build("Cost", columns.cost_columns(), groups),
         collapse=columns.collapse_table(groups),
         budget=build("Budget", columns.budget_columns(groups), groups),
@@ -142,9 +151,12 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
     sizes = " / ".join("?" if size is None else f"{size:,.0f}" for size in parts)
     classes, _ = find(_run(groups), "data", "classes")
     seeds = {seed(run) for group in groups for run in group.records}
-    budget = columns.said_budget(suite.get("budget")) or columns.said_budget(
-        _first(groups, "budget", "asked")
-    )
+    asked = [
+        columns.said_budget(get(run, "budget", "asked")) for g in groups for run in g.runs if not g.reference
+    ]
+    own = len(set(asked)) > 1 and bool(suite.get("rows"))
+    budget = "its recipe's own" if own else columns.said_budget(suite.get("budget"))
+    budget = budget or columns.said_budget(_first(groups, "budget", "asked"))
     seconds = [
         find(run, "cost", kind)[0]
         for g in groups

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ssl_av.bench.records import find
+from ssl_av.bench.records import find, row_name
 
 REFERENCES = {"random": "Untrained", "statistics": "Statistics", "supervised": "Supervised"}
 """Rows that say what the numbers of the methods mean, in the order in which tables show them."""
@@ -58,10 +58,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Group:
-    """All runs of one method.
+    """All runs of one method, or of one row of a suite.
 
     Attributes:
-        method: its name in the registry.
+        method: its name in the registry, or the row's.
         label: how tables and plots call it.
         runs: the completed records, by seed.
         others: the records of runs that failed or were skipped.
@@ -109,15 +109,24 @@ class Group:
         return lines
 
 
-def group_runs(records: Iterable[Mapping[str, Any]], order: Sequence[str] = ()) -> list[Group]:
-    """Group records by method: in the order asked for, then of appearance, the references last."""
+def group_runs(
+    records: Iterable[Mapping[str, Any]], order: Sequence[str] = (), labels: Mapping[str, str] | None = None
+) -> list[Group]:
+    """Group records by row or method: in the order asked for, then of appearance, the references last.
+
+    Args:
+        records: one a run.
+        order: names of rows and methods.
+        labels: of the rows whose own name is not for tables.
+    """
     by_method: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
-        by_method.setdefault(str(record["method"]), []).append(record)
+        by_method.setdefault(row_name(record), []).append(record)
     named = [name for name in order if name in by_method]
     names = [*named, *(name for name in by_method if name not in named)]
     names = [n for n in names if n not in REFERENCES] + [n for n in REFERENCES if n in by_method]
     papers = {name: str(by_method[name][0].get("paper") or name) for name in names if name not in REFERENCES}
+    papers |= {name: name for name in papers if by_method[name][0].get("row")}  # rows share a paper
     shared = Counter(papers.values())
     groups = []
     for name in names:
@@ -128,7 +137,7 @@ def group_runs(records: Iterable[Mapping[str, Any]], order: Sequence[str] = ()) 
         groups.append(
             Group(
                 name,
-                REFERENCES.get(name, label),
+                REFERENCES.get(name) or (labels or {}).get(name) or label,
                 tuple(run for run in runs if run.get("status") == "completed"),
                 tuple(run for run in runs if run.get("status") != "completed"),
             )

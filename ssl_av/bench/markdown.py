@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_av.bench.digest import Digest
+from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Cell, Table
 
 
@@ -30,6 +31,11 @@ def to_markdown(
         _figure("accuracy", captions),
         _figure("pareto", captions),
         *([f"### {digest.other.title}", *_table(digest.other)] if digest.other.columns else ()),
+        *(
+            block
+            for section in digest.sections
+            for block in _section(section.title, _parts(section, captions))
+        ),
         *details,
         *_section("Learning curves", [_figure("probe", captions), _figure("loss", captions)]),
         *_section("Cost", [*_table(digest.cost), _figure("cost", captions)]),
@@ -109,6 +115,15 @@ def _section(title: str, blocks: Sequence[str], table: Table | None = None) -> l
     if table is not None and not table.columns:
         return []
     return [f"## {title}", *blocks] if any(blocks) else []
+
+
+def _parts(section: Section, captions: Mapping[str, str]) -> list[str]:
+    blocks: list[str] = []
+    for part in section.parts:
+        title = f"### {part.table.title}" if part.table.columns and part.table.title != section.title else ""
+        said = _bullets(part.said) if len(part.said) > 1 else _escape("".join(part.said))
+        blocks += [title, said, *_table(part.table), _escape(part.note), _figure(part.figure, captions)]
+    return blocks
 
 
 def _skipped(digest: Digest) -> list[str]:

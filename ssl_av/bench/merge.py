@@ -9,7 +9,7 @@ from typing import Any
 
 from ssl_av.bench.comparable import check_comparable
 from ssl_av.bench.groups import REFERENCES, seed
-from ssl_av.bench.records import FILE, append_record, read_records
+from ssl_av.bench.records import FILE, append_record, read_records, row_name
 from ssl_av.bench.report import read_suite, write_report
 from ssl_av.bench.suite import ABOUT
 from ssl_av.checks import check_folder
@@ -59,7 +59,7 @@ def merge_suites(folders: Sequence[Path], out: Path) -> None:
     remarks = []
     for folder in folders:
         for record in read_records(folder).records:
-            key = record["method"], seed(record)
+            key = row_name(record), seed(record)
             if key not in kept or _completed(record) > _completed(kept[key][0]):
                 kept[key] = record, folder
             elif _completed(record) and record.get("results") != kept[key][0].get("results"):

@@ -24,15 +24,15 @@ def only(plan: Sequence[RunConfig], wanted: Sequence[str]) -> list[RunConfig]:
     chosen: set[tuple[str, int]] = set()
     for word in wanted:
         method, colon, seed = word.partition(":")
-        seeds = [c.seed for c in plan if c.method["name"] == method]
+        seeds = [c.seed for c in plan if c.name == method]
         if not seeds:
-            names = dict.fromkeys(c.method["name"] for c in plan)
+            names = dict.fromkeys(c.name for c in plan)
             raise unknown("run of this suite", method, names)
         if colon and seed not in map(str, seeds):
             have = ", ".join(map(str, seeds))
             raise UserError(f"--only {word}: the suite runs {method} with the seeds {have}; see --seeds")
         chosen |= {(method, s) for s in seeds if not colon or str(s) == seed}
-    return [c for c in plan if (c.method["name"], c.seed) in chosen]
+    return [c for c in plan if (c.name, c.seed) in chosen]
 
 
 def whole_command(command: str) -> str:

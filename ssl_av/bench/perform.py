@@ -76,6 +76,7 @@ def failure(config: RunConfig, error: str, started: str, status: str = "failed")
         "paper": list_methods().get(name, name).split(":")[0],
         "seed": config.seed,
         "suite": config.suite,
+        **({"row": config.row} if config.row else {}),
         "status": status,
         "error": error,
         "budget": {"asked": config.budget.asked(), "spent": {}},

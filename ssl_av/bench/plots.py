@@ -15,6 +15,7 @@ from ssl_av.bench.columns import main_columns
 from ssl_av.bench.groups import UNTRAINED, Group, Number
 from ssl_av.bench.hover import mark, mark_box
 from ssl_av.bench.pareto import pareto_plot
+from ssl_av.bench.ranking_plot import ranking_plot
 from ssl_av.bench.style import colours, markers, new_figure, titled
 from ssl_av.bench.tables import cell, formatted
 from ssl_av.style import LIGHT, Style
@@ -154,6 +155,7 @@ PLOTS: dict[str, Callable[[Sequence[Group], Style], Figure | None]] = {
     "probe": probe_plot,
     "loss": loss_plot,
     "cost": cost_plot,
+    "ranking": ranking_plot,
 }
 """File name (without .png) to the function that draws it."""
 

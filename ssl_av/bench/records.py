@@ -1,7 +1,7 @@
 """Records: what every run of a suite did, spent and reached, one JSON line a run.
 
 `records.jsonl` is only ever appended to, so a suite that is killed and resumed loses at most the line
-that was being written. A later line for the same method and seed replaces the earlier one when read.
+that was being written. A later line for the same row (or method) and seed replaces the earlier one when read.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Reading:
     """What `records.jsonl` held.
 
     Attributes:
-        records: the last record of every (method, seed), in order of first appearance.
+        records: the last record of every (row or method, seed), in order of first appearance.
         unreadable: numbers of the lines (from 1) that are not whole records, e.g. cut off by a kill.
-        replaced: how many records a later one for the same method and seed replaced.
+        replaced: how many records a later one for the same row and seed replaced.
     """
 
     records: tuple[Record, ...]
@@ -60,7 +60,7 @@ def read_records(folder: Path | str) -> Reading:
         if record is None:
             unreadable.append(number)
             continue
-        key = (record["method"], int(record.get("seed") or 0))
+        key = (row_name(record), int(record.get("seed") or 0))
         replaced += key in latest
         latest[key] = record
     if unreadable:
@@ -98,6 +98,11 @@ def append_record(folder: Path | str, record: Mapping[str, Any]) -> None:
         if written < len(data):  # a full disk writes a part and raises only on the next try
             file.write(data[written:])
         os.fsync(file.fileno())
+
+
+def row_name(record: Mapping[str, Any]) -> str:
+    """What a record's suite calls its run: the row, else the method (`ssl_av.config.RunConfig.name`)."""
+    return str(record.get("row") or record["method"])
 
 
 def plain(value: Any) -> Any:

@@ -48,7 +48,7 @@ def write_report(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     reading = read_records(folder)
-    found = digest(reading.records, read_suite(folder), reading.unreadable)
+    found = digest(reading.records, read_suite(folder), reading.unreadable, [folder])
     figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
@@ -145,6 +145,8 @@ def _captions(found: Digest) -> dict[str, str]:
         "something. Thin: as recorded; thick: running mean.",
         "cost": "What each run cost. Seconds: full colour is training, pale is evaluation; waiting for data: "
         f"share of the training time in which the loader was behind.{shared}{bars}",
+        "ranking": "Mean ranks; 1 is the best. Lines: half of Nemenyi's critical difference (5 %) to both sides: "
+        "methods whose lines do not overlap differ, if Friedman's test says that any do.",
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ssl_av.bench.groups import seed
+from ssl_av.bench.records import row_name
 
 COLUMNS = ("method", "seed", "status", "kind", "of", "measure", "value")
 
@@ -25,7 +26,7 @@ def to_csv(records: Iterable[Mapping[str, Any]]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for record in records:
-        who = [record["method"], seed(record), record.get("status", "")]
+        who = [row_name(record), seed(record), record.get("status", "")]
         lines = [
             [*who, kind, ".".join(path[:-1]), path[-1], repr(value)]
             for kind in KINDS

@@ -15,7 +15,7 @@ from ssl_av.bench.live import Board
 from ssl_av.bench.lock import locked
 from ssl_av.bench.only import only
 from ssl_av.bench.perform import failure, now
-from ssl_av.bench.records import append_record
+from ssl_av.bench.records import append_record, row_name
 from ssl_av.bench.report import write_report
 from ssl_av.bench.runs import finished
 from ssl_av.bench.spending import Plan
@@ -55,7 +55,7 @@ def run_suite(
 
     Args:
         suite: what is compared.
-        methods: names of the methods.
+        methods: names of rows and methods.
         out: the suite's folder.
         command: the command line, for the report.
         console: where to say what happens.
@@ -69,11 +69,11 @@ def run_suite(
     Raises:
         UserError: for a wrong setting; if another process works in the folder; if no run was completed.
     """
-    for name in (*methods, *suite.references):
-        method_class(name)  # an unknown name ends the command before anything is done
+    plan = suite.plan(methods)
+    for config in plan:
+        method_class(config.method["name"])  # an unknown name ends the command before anything is done
     if suite.tune.trials:
         check_tuning(suite, methods)
-    plan = suite.plan(methods)
     chosen = only(plan, wanted)
     before(out, suite)  # a folder of something else is left as it is
     manifest = _prepare(suite, plan)
@@ -157,8 +157,7 @@ def _run(
 
 def label(config: RunConfig, suite: Suite) -> str:
     """What the terminal calls a run."""
-    name = str(config.method["name"])
-    return f"{name} seed {config.seed}" if len(suite.seeds) > 1 else name
+    return f"{config.name} seed {config.seed}" if len(suite.seeds) > 1 else config.name
 
 
 def _finish(out: Path, records: Sequence[Record], console: Console) -> int:
@@ -175,7 +174,7 @@ def _finish(out: Path, records: Sequence[Record], console: Console) -> int:
         if len(skipped) > 10:
             console.print(f"  … all of them are in the report and in {out / 'records.jsonl'}")
     for record in failed:
-        console.print(f"failed: {record['method']} seed {record['seed']}: {record['error']}", markup=False)
+        console.print(f"failed: {row_name(record)} seed {record['seed']}: {record['error']}", markup=False)
     if failed and len(failed) == len(records):
         raise UserError(f"no run was completed; the first error: {failed[0]['error']}")
     return 1 if failed else 0

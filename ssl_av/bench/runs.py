@@ -16,7 +16,7 @@ from ssl_av.resume import newest_whole
 
 def run_name(config: RunConfig) -> str:
     """The name of a run's folder."""
-    return f"{config.method['name']}-seed{config.seed}"
+    return f"{config.name}-seed{config.seed}"
 
 
 def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:

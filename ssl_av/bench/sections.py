@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 SECTIONS = {
     "results": "Results",
+    "paper": "The paper's table beside ours",
+    "certainty": "How sure this is",
     "classes": "By class",
     "curves": "Learning curves",
     "cost": "Cost",

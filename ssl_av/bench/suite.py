@@ -1,30 +1,31 @@
-"""A suite: methods × seeds under one budget, and which of its runs are done."""
+"""A suite: methods, or rows of its own, × seeds under one budget, and which of its runs are done."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ssl_av.bench.ablation import check_paper
 from ssl_av.bench.lock import NAMES
+from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
 from ssl_av.bench.runs import run_name
 from ssl_av.bench.space import Tune
 from ssl_av.checks import check_groups, check_seeds, differences
-from ssl_av.config import Budget, Evaluation, RunConfig, load_yaml, merge
+from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
-from ssl_av.options import check, config_file
+from ssl_av.options import check
 from ssl_av.safety import Safety
 from ssl_av.tracking.settings import Tracking
 
 ABOUT, PART = "suite.json", "suite.part"
 """What a suite is, and what is left of that where a process died while it wrote it."""
 
-GROUPS = ("data", "inputs", "networks", "evaluation", "methods", "trainer", "safety")
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "safety", "wandb", "jobs", "tune")  # fmt: skip
+        "trainer", "safety", "wandb", "jobs", "tune", "rows", "paper")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Suite:
         name: of the suite.
         question: that it answers, for the report.
         data: the data set, its arguments and how it is loaded.
-        budget: of every run.
+        budget: of every run that has none of its own.
         inputs: what every backbone sees; laid over each method's own.
         networks: the backbones of every method.
         evaluation: how every run is measured.
@@ -46,6 +47,8 @@ class Suite:
         safety: how every training is guarded.
         wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
         jobs: runs at a time, each with its share of the cores.
+        rows: what is compared by default, by name: recipes, variants of methods, methods.
+        paper: the table of a paper that the rows are of, and which of its columns stands beside which of ours.
         tune: what may be tried of each method, and how often.
         tuned: what was found by that, by method (`ssl_av.bench.tune`).
     """
@@ -64,24 +67,59 @@ class Suite:
     safety: Safety = Safety()
     wandb: str | dict[str, Any] = "off"
     jobs: int = 1
+    rows: dict[str, SuiteRow] = field(default_factory=dict)
+    paper: dict[str, Any] = field(default_factory=dict)
     tune: Tune = Tune()
     tuned: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def run_config(self, method: str, seed: int) -> RunConfig:
-        """One run of the suite, resolved."""
-        own = merge({"inputs": self.inputs, "networks": self.networks}, self.methods.get(method) or {})
+    def run_config(self, name: str, seed: int) -> RunConfig:
+        """One run of the suite, resolved: of a row, or of a method, which stands on the first row's footing."""
+        row = self.rows.get(name) or self._beside(name)
+        own = merge(row.base, {"inputs": self.inputs, "networks": self.networks})
+        own = merge(merge(own, self.methods.get(row.method) or {}), row.settings)
         return RunConfig(
-            method={"name": method, **own},
-            data=self.data,
-            budget=self.budget,
+            method={"name": row.method, **own},
+            data={**row.data, **self.data},
+            budget=row.budget or self.budget,
             evaluation=self.evaluation,
-            trainer=self.trainer,
+            trainer={**row.trainer, **self.trainer},
             seed=seed,
             wandb=self.wandb,
             suite=self.name,
-            tuning=self.tuned.get(method, {}),
+            recipe=row.recipe,
+            row="" if row.name == row.method else row.name,
+            tuning=self.tuned.get(row.method, {}),
             safety=self.safety,
         )
+
+    def _beside(self, method: str) -> SuiteRow:
+        """A method that is no row of the suite: with the views and networks of its first row, the reading too."""
+        first = next(iter(self.rows.values()), None)
+        if first is None:
+            return SuiteRow(method, method, method)
+        base = {key: value for key, value in first.base.items() if key in ("inputs", "networks")}
+        return replace(first, name=method, method=method, recipe="", base=base, settings={}, reported={})
+
+    def asked(self, names: Sequence[str]) -> list[str]:
+        """The rows and methods of these names; without any, the suite's rows.
+
+        Raises:
+            UserError: for a name that is neither, or where there is nothing to run.
+        """
+        from ssl_av.methods import list_methods
+
+        known = [*self.rows, *list_methods()]
+        for name in names:
+            if name not in known:
+                raise unknown(
+                    "row or method" if self.rows else "method", name, known, hint="ssl-av list methods"
+                )
+        if not names and not self.rows:
+            raise UserError(
+                "bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`), "
+                "or a --suite that has rows (`ssl-av list suites`)"
+            )
+        return list(names) or list(self.rows)
 
     def plan(self, methods: Sequence[str]) -> list[RunConfig]:
         """All runs: the untrained reference first, the methods as asked, the other references last."""
@@ -111,10 +149,8 @@ def load_suite(name: str, overrides: Mapping[str, Any] | None = None) -> Suite:
     Raises:
         UserError: for a suite, a key or a value that does not exist or fit.
     """
-    path = config_file("suites", name)
-    values = merge(load_yaml(path), overrides or {})
-    # Another data set does not inherit the arguments of the one that it replaces, only how data are loaded.
-    return suite_from(values, str(path))
+    values, where = read_suite(name)
+    return suite_from(merge(values, overrides or {}), where)
 
 
 def suite_from(values: Mapping[str, Any], where: str) -> Suite:
@@ -122,11 +158,17 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
     for key in values:
         if key not in KEYS:
             raise unknown(f"key in {where}", key, KEYS)
+    known = dict(values)
+    rows: dict[str, SuiteRow] = known.get("rows") or {}
+    if "budget" in values:  # one for all: what the rows' recipes spend does not count
+        known["rows"] = {name: replace(row, budget=None) for name, row in rows.items()}
+    elif rows and all(row.budget for row in rows.values()):
+        known["budget"] = next(iter(rows.values())).budget.asked()  # type: ignore[union-attr]
     for key in ("name", "data", "budget"):
-        if key not in values:
+        if key not in known:
             raise UserError(f"{where}: a suite needs '{key}'")
     check_groups(where, values, GROUPS)
-    known = dict(values)
+    check_paper(where, known.get("paper") or {}, [row.reported for row in rows.values()])
     budget = known["budget"]
     if not isinstance(budget, (str, Mapping)):
         raise UserError(f"{where}: budget is UNIT=NUMBER or {{unit: number}}, got {budget!r}")
@@ -177,6 +219,11 @@ class SuiteFolder:
             "budget": suite.budget.asked(), "data": suite.data, "command": "\n".join(commands.values()),
             "commands": commands, "identity": json.loads(json.dumps(suite.identity(manifest_hash))),
         }  # fmt: skip
+        if suite.rows:
+            description |= {
+                "rows": {name: row.told() for name, row in suite.rows.items()},
+                "paper": suite.paper,
+            }
         part = root / PART
         part.write_text(json.dumps(description, indent=1), encoding="utf-8")
         part.replace(root / ABOUT)

@@ -12,6 +12,7 @@ MISSING = "–"
 # form: (factor, decimals, signed)
 FORMS: dict[str, tuple[float, int, bool]] = {
     "percent": (100.0, 1, False),
+    "hundredths": (100.0, 2, False),
     "points": (100.0, 1, True),
     "count": (1.0, 0, False),
     "decimal": (1.0, 1, False),

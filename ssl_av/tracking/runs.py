@@ -54,7 +54,7 @@ def wandb_logger(config: RunConfig, folder: Path, run: str | None) -> WandbLogge
 
     where = tracking.where()
     return WandbLogger(
-        name=f"{config.method['name']}-seed{config.seed}",
+        name=f"{config.name}-seed{config.seed}",
         project=where["project"],
         entity=where["entity"],
         offline=where["mode"] == "offline",

@@ -288,6 +288,7 @@ def test_written_report(suite_records: list[Record], write: Callable[..., Path])
         "accuracy.png",
         "pareto.png",
         "probe.png",
+        "ranking.png",
         "loss.png",
         "cost.png",
     }
