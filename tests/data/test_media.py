@@ -250,3 +250,16 @@ def test_an_mp4_header_is_believed_and_gives_what_probing_gives(
     for frames, waves in believed:
         np.testing.assert_array_equal(frames[0], probed[0][0])
         np.testing.assert_array_equal(waves[0], probed[1][0])
+
+
+@pytest.mark.parametrize("name", ["1-172649-D-40", "1-17565-A-12", "1-19898-A-41"])
+def test_vorbis_has_no_gaps_where_its_stamps_have(name: str, shared: Path, reader: Reader) -> None:
+    path = shared / "esc50" / "audio" / f"{name}.ogg"
+    with av.open(str(path)) as file:
+        whole = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    assert len(whole) == 220500
+    for start in (0, 704, 29376, 30000, 132300):
+        _, (wave,) = reader.read(path, audio=[AudioRequest(start / 44100, 2.0, 44100)])
+        expected = np.zeros(88200, np.float32)
+        expected[: len(whole) - start] = whole[start : start + 88200]
+        assert np.array_equal(wave, expected)

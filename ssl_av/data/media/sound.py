@@ -19,6 +19,10 @@ from ssl_av.data.media.container import PREROLL, Media, Packets, promised_end
 JOIN = 0.01
 """Seconds by which a time stamp may differ from the end of the sound before it, and still continue it."""
 
+JOIN_VORBIS = 0.05
+"""The same of Vorbis, where FFmpeg's stamp of a short block after a long one is late by up to a quarter of the long one
+(448 samples at 44.1 kHz) while its samples follow each other without a gap."""
+
 LOST = 0.1
 """Seconds of undecodable packets let pass (as zeros): many an MP3 stream in AVI begins with half a frame."""
 
@@ -53,6 +57,8 @@ def _decode(
     rate: int | None = None
     total = 0
     pieces: list[Piece] = []
+    late = media.audio.codec_context.name == "vorbis"
+    join = JOIN_VORBIS if late else JOIN
     for run in _runs(media, packets.audio, requests):
         end: int | None = None
         for frame in _frames(media, run):
@@ -66,7 +72,11 @@ def _decode(
             place = end
             if frame.pts is not None:
                 stamped = round(media.time(frame.pts, media.audio.index) * rate)
-                place = stamped if end is None or abs(stamped - end) > JOIN * rate else end
+                place = stamped if end is None or abs(stamped - end) > join * rate else end
+                if late and place == end and stamped < end and len(pieces[-1][1]) == 1:
+                    # the first one's stamp was late
+                    pieces[-1] = (pieces[-1][0] + stamped - end, pieces[-1][1])
+                    place = end = stamped
             place = place or 0
             wave = to_mono(frame)
             if end is None or place != end:
