@@ -114,6 +114,8 @@ class Library:
             "reader": data.loading.reader,
             "decode_size": view.decode_size or data.loading.decode_size,
             "seed": self.seed if view.random else None,
+            # other data, whose files are called alike, have the same hash
+            "files": digest([str(part.root.resolve()), _paths(part)]),
         }  # fmt: skip
         store = Store(self.folder / digest(about), about, self.precision)
         missing = store.missing(columns)

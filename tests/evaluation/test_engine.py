@@ -152,6 +152,15 @@ def test_random_clips_do_not_depend_on_the_batch(sounds: Path):
         evaluate(Statistics(), AUGMENTED, sounds, fold=1)
 
 
+def test_other_files_of_the_same_names_are_other_features(sounds: Path, tmp_path: Path):
+    net, other = Statistics(), plant_esc(tmp_path / "esc")
+    one, two = (
+        evaluate(net, "knn", root, fold=1, clips=1, cache=tmp_path / "cache") for root in (sounds, other)
+    )
+    assert one["data"]["hash"] == two["data"]["hash"]
+    assert net.seen == 2 * (one["data"]["train"] + one["data"]["test"])
+
+
 def test_half_precision_is_another_cache(sounds: Path, tmp_path: Path):
     net = Statistics()
     full = evaluate(net, "knn", sounds, fold=1, cache=tmp_path)
