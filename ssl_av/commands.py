@@ -236,7 +236,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    keep_predictions(found, out)
+    # A run's own predictions stay: its record is of them, and a report reads both.
+    keep_predictions(found, out / "evaluation" if (out / "record.json").is_file() else out)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def load_predictions(file: Path) -> dict[str, list[Kept]]:
                 side, number, name = key.rsplit(".", 2)
                 found.setdefault(side, {}).setdefault(int(number), {})[name] = arrays[key]
         return {side: [Kept(**folds[k]) for k in sorted(folds)] for side, folds in found.items()}
-    except (OSError, ValueError, TypeError, EOFError) as e:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as e:
         raise UserError(f"{file}: not the predictions of a protocol ({type(e).__name__}: {e})") from None
 
 
