@@ -197,8 +197,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     asked = check("evaluation", Evaluation, dotted.get("evaluation", {}), skip=("elsewhere",))
     settings = merge(dataclasses.asdict(dataclasses.replace(config.evaluation, elsewhere=())), asked)
     del settings["elsewhere"]
-    if args.protocols is not None:
-        settings["protocols"] = _split(args.protocols)
+    settings["protocols"] = settings["protocols"] if args.protocols is None else _split(args.protocols)
     if not settings["protocols"]:
         raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
@@ -236,8 +235,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    # A run's own predictions stay: its record is of them, and a report reads both.
-    keep_predictions(found, out / "evaluation" if (out / "record.json").is_file() else out)
+    kept = out / "evaluation" if (out / "record.json").is_file() else out  # a report reads the run's own
+    keep_predictions(found, kept)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
@@ -245,9 +244,11 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         from ssl_av.evaluation.insight import draw_figures
 
         with console.status("drawing figures …"):
-            files, record["insight"] = draw_figures(method, folds[0], out / "figures", seed=config.seed)
+            files, record["insight"] = draw_figures(
+                method, folds[0], kept / "figures", seed=config.seed, known=bool(own or not subject.own)
+            )
         write_json(record, out / "evaluation.json")
-        console.print(f"figures: {', '.join(files)} in {out / 'figures'}")
+        console.print(f"figures: {', '.join(files)} in {kept / 'figures'}")
     return 0
 
 

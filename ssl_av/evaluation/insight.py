@@ -37,6 +37,7 @@ def draw_figures(
     limit: int = 300,
     beside: Mapping[str, Method] | None = None,
     seed: int = 0,
+    known: bool = True,
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """Draws what the method and the data allow, and measures what the figures show.
 
@@ -51,6 +52,7 @@ def draw_figures(
         beside: other methods whose features ``distributions.png`` compares, by name, e.g. the same one trained without
             a term; by default the same networks untrained.
         seed: of the maps, the queries and the untrained networks.
+        known: whether the data are those of the training, as far as is known: a memory is of no others.
 
     Returns:
         The files by name, and the numbers of `describe`.
@@ -77,7 +79,7 @@ def draw_figures(
         drawn["distributions"] = figures.distributions(runs, seed=seed)
     if seen.video is not None:
         drawn["saliency"] = looked_at(method, sight, seen, classes)
-    memory = _memory(method, data)
+    memory = _memory(method, data) if known else None
     if memory is not None:
         drawn["agreement"] = related(memory, sight, data, seed)
     method.train(training)

@@ -42,3 +42,9 @@ def test_fit_and_eval_keep_intervals_predictions_figures_and_memories(ssl_av, sm
     assert found["diagnostics"]["video"] == pytest.approx(record["diagnostics"]["video"])
     assert (tmp_path / "measured" / "figures" / "confusion-knn-audio.png").is_file()
     assert (tmp_path / "measured" / "predictions" / "knn.npz").is_file()
+
+    before = (out / "predictions" / "linear-svm.npz").read_bytes()
+    there = ssl_av("eval", out, "--protocols", "linear-svm", "--evaluation.clips", "1")
+    assert there.returncode == 0, there.stderr
+    assert (out / "predictions" / "linear-svm.npz").read_bytes() == before
+    assert (out / "evaluation" / "predictions" / "linear-svm.npz").is_file()
