@@ -120,9 +120,11 @@ def test_predictions_are_kept_and_read_again(tmp_path: Path):
     with np.load(predictions_file(tmp_path, "linear-svm@esc50")) as arrays:
         assert "audio.1.predicted" in arrays.files
     assert load_predictions(predictions_file(tmp_path, "map"))["video"][0].predicted.shape == (3, 3)
-    (tmp_path / "predictions" / "map.npz").write_bytes(b"no")
-    with pytest.raises(UserError, match=r"map\.npz: not the predictions"):
-        load_predictions(predictions_file(tmp_path, "map"))
+    whole = predictions_file(tmp_path, "map").read_bytes()
+    for damaged in (b"no", whole[: len(whole) // 2]):
+        predictions_file(tmp_path, "map").write_bytes(damaged)
+        with pytest.raises(UserError, match=r"map\.npz: not the predictions"):
+            load_predictions(predictions_file(tmp_path, "map"))
 
 
 def test_the_terminal_says_number_deviation_and_interval():
