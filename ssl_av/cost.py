@@ -26,9 +26,9 @@ class Cost:
         buffers: bytes that are not learned: running statistics, the memory bank.
         samples: videos seen in the whole training.
         steps: of the optimiser.
-        batch_size: videos a step.
-        flops: of one step: forward and backward of all networks on the whole batch.
-        activations: bytes that autograd keeps of one step's forward for the backward, in float32.
+        batch_size: videos a step, of all the batches whose gradients it gathers.
+        flops: of one step: forward and backward of all networks on all of them.
+        activations: bytes that autograd keeps of one batch's forward for the backward, in float32.
         largest: bytes of the largest of these tensors.
         state: bytes of the optimiser's state.
         mixed: whether activations are stored in 16 bits.
@@ -76,7 +76,9 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
     batch_size = min(config.loading.batch_size, training_samples)
     batch = meta_batch(method, batch_size)
     flops, kept = one_step(method.train(), batch)
-    steps = config.budget.to_steps(training_samples, batch_size, flops)
+    accumulated = int(config.trainer.get("accumulate_grad_batches") or 1)
+    flops *= accumulated
+    steps = config.budget.to_steps(training_samples, batch_size, flops, accumulated)
     if steps is None:
         raise UserError(
             "--dry-run: how many steps a budget of minutes buys depends on the machine; give --budget steps=N"
@@ -86,9 +88,9 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
     return Cost(
         parameters=parameters,
         buffers=sum(b.nbytes for b in method.buffers()),
-        samples=steps * batch_size,
+        samples=steps * batch_size * accumulated,
         steps=steps,
-        batch_size=batch_size,
+        batch_size=batch_size * accumulated,
         flops=flops,
         activations=sum(kept),
         largest=max(kept),

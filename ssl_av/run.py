@@ -37,8 +37,7 @@ from ssl_av.methods.base import Method
 from ssl_av.record import Record, describe, write_json, write_record
 from ssl_av.resume import last_checkpoint
 from ssl_av.saving import write_checkpoint
-from ssl_av.tracking import Tracking
-from ssl_av.tracking.runs import finish_run, run_id, wandb_logger
+from ssl_av.tracking.runs import finish_run
 from ssl_av.training import Training, train
 
 
@@ -190,10 +189,7 @@ def _execute(
     if config.evaluation.figures:
         record["figures"] = glance.draw(method, data, out / "figures", config.seed)
     write_record(record, out)
-    if tracked := wandb_logger(
-        config, out, run_id(out)
-    ):  # the one of the training, or an untrained method's first
-        finish_run(tracked, record, out, Tracking.of(config.wandb).checkpoints)
+    finish_run(config, record, out)
     return record
 
 

@@ -103,13 +103,12 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Lightning's own counters, as they are between two batches."""
         between_batches(checkpoint)
-        self._step = checkpoint["global_step"]
         if trainer.ckpt_path and Path(trainer.ckpt_path) == self.path:
-            self._saved = self._step
+            self._saved = checkpoint["global_step"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Goes on after the batches that were seen, none of which is read again."""
-        self._since = time.monotonic()
+        self._since, self._step = time.monotonic(), trainer.global_step
         if not trainer.ckpt_path:
             return
         self.resumed_at.append(trainer.global_step)

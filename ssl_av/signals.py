@@ -35,6 +35,7 @@ class Signals(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes Lightning's place, which saves in the midst of a step; it puts back what was there before."""
+        self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for number in HEEDED:
                 signal.signal(number, self._heed)

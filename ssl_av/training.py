@@ -26,6 +26,7 @@ from ssl_av.nonfinite import PassOver
 from ssl_av.resume import peek
 from ssl_av.saving import Checkpoints, WholeFiles
 from ssl_av.signals import Signals
+from ssl_av.tracking.runs import begin_run
 
 
 @dataclass
@@ -128,7 +129,7 @@ def train(
     )
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            _ = logger.experiment  # has an id from now on
+            begin_run(logger)  # has an id from now on
             watch.checkpoints.wandb = logger.version
     try:
         trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
@@ -140,6 +141,8 @@ def train(
             raise
         raise signals.ended(out) from e
     watch.checkpoints.save(trainer)
+    if signals.number is not None:  # it came after the last step
+        raise signals.ended(out)
     watch.steps = trainer.global_step
     watch.gpus = trainer.num_devices if trainer.strategy.root_device.type == "cuda" else 0
     losses = watch.accounting.losses

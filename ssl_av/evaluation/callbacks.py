@@ -43,6 +43,11 @@ class OnlineProbe(pl.Callback):
         self.times, self.limit = times, limit
         self.curves: dict[str, Curve] = {}
         self.done = 0  # probes of a training that ends by the clock
+        self._step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training that goes on was probed after the step that it goes on from, if it was to be."""
+        self._step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,9 +60,12 @@ class OnlineProbe(pl.Callback):
     def due(self, trainer: pl.Trainer) -> bool:
         """Whether the step that was just made is one to probe after."""
         deadline, step = deadline_of(trainer), trainer.global_step
+        if step == self._step:  # gradients are still being gathered
+            return False
+        self._step = step
         if deadline is None:
             every = max(total_steps(trainer) // self.times, 1)
-            return step > 0 and step % every == 0
+            return step % every == 0
         passed = int(deadline.share(step) * self.times + 1e-9)
         before, self.done = self.done, max(passed, self.done)
         return passed > before
@@ -70,7 +78,7 @@ class OnlineProbe(pl.Callback):
             towers = Towers(cast(Method, pl_module))
             train, val = (extract(towers, data, s, clips=1, limit=self.limit) for s in ("train", "val"))
             pl_module.train()
-            seen = trainer.global_step * data.batch_size
+            seen = trainer.global_step * data.batch_size * trainer.accumulate_grad_batches
             for name, value in probe_accuracy(train, val, classes).items():
                 self.curves.setdefault(name, []).append((seen, value))
                 pl_module.log(
@@ -128,6 +136,11 @@ class Collapse(pl.Callback):
         self.recent: dict[str, Tensor] = {}
         self.flat: dict[str, int] = {}
         self.found: list[dict[str, Any]] = []
+        self._step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The step that a training goes on from was measured, if it was to be."""
+        self._step = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -140,11 +153,14 @@ class Collapse(pl.Callback):
                 old = self.recent.get(name)
                 x = x.float().cpu()
                 self.recent[name] = (x if old is None else torch.cat([old, x]))[-self.size :]
-        if trainer.global_step % self.every == 0:
+        if trainer.global_step == self._step:  # gradients are still being gathered
+            return
+        self._step = trainer.global_step
+        if self._step % self.every == 0:
             for name, values in self.measure().items():
                 for measure, value in values.items():
                     pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
-                self.judge(trainer.global_step, name, values)
+                self.judge(self._step, name, values)
 
     def measure(self) -> dict[str, dict[str, float]]:
         """``{embedding: {"std", "effective_rank"}}`` of what is kept."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ssl_av.errors import UserError
 from ssl_av.tracking.flat import flat
 from ssl_av.tracking.settings import Tracking
 
@@ -51,8 +53,11 @@ def wandb_logger(config: RunConfig, folder: Path, run: str | None) -> WandbLogge
     if not tracking.on:
         return None
     from pytorch_lightning.loggers import WandbLogger
+    from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-    where = tracking.where()
+    where, run = tracking.where(), run or uuid.uuid4().hex[:12]
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        keep_id(folder, run)
     return WandbLogger(
         name=f"{config.name}-seed{config.seed}",
         project=where["project"],
@@ -62,14 +67,54 @@ def wandb_logger(config: RunConfig, folder: Path, run: str | None) -> WandbLogge
         job_type="run",
         tags=[*tracking.tags, config.method["name"], config.data["name"]],
         save_dir=str(folder),
-        id=keep_id(folder, run or uuid.uuid4().hex[:12]),
+        id=run,
         resume="allow",
         config=config.to_dict(),
     )
 
 
-def finish_run(logger: WandbLogger, record: Mapping[str, Any], folder: Path, checkpoint: bool) -> None:
-    """Completes a run's W&B run: the record's numbers as its summary, the pictures, the checkpoint.
+def begin_run(logger: WandbLogger) -> None:
+    """Begins a W&B run, before anything is trained.
+
+    Raises:
+        UserError: if W&B does not take it.
+    """
+    try:
+        _ = logger.experiment
+    except Exception as e:  # W&B's client raises many kinds for no network, no account, no right
+        raise UserError(
+            f"W&B did not begin the run: {_line(e)}; --wandb offline needs neither account nor network"
+        ) from e
+
+
+def finish_run(config: RunConfig, record: Mapping[str, Any], folder: Path) -> None:
+    """Completes a run's W&B run, the training's or an untrained method's first. W&B's trouble is told, not raised.
+
+    Args:
+        config: of the run.
+        record: of the run, which is written already.
+        folder: of the run.
+    """
+    tracking = Tracking.of(config.wandb)
+    if not tracking.on:
+        return
+    try:
+        logger = wandb_logger(config, folder, run_id(folder))
+        assert logger is not None
+        _complete(logger, record, folder, tracking.checkpoints)
+    except Exception as e:  # what was trained and measured must not become a failed run
+        print(
+            f"ssl-av: warning: W&B has not got all of {folder.name}: {_line(e)}; its record is in the folder",
+            file=sys.stderr,
+        )
+
+
+def _line(e: Exception) -> str:
+    return " ".join(str(e).split())[:200] or type(e).__name__
+
+
+def _complete(logger: WandbLogger, record: Mapping[str, Any], folder: Path, checkpoint: bool) -> None:
+    """The record's numbers as the run's summary, the pictures, the checkpoint.
 
     Args:
         logger: of the run.

@@ -61,11 +61,15 @@ def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
 
 def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
     begun, ended = [], []
+    runs = threading.Event()
 
     def one(config, manifest, out, listen, share, stop, gpu):
+        if config.method["name"] == "avid":
+            assert runs.wait(20)  # else it may be over before the other thread has begun anything
         begun.append(config.method["name"])
         if config.method["name"] == "avid":
             raise KeyboardInterrupt
+        runs.set()
         if stop.wait(20):
             ended.append(config.method["name"])
         raise InterruptedError

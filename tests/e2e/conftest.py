@@ -41,7 +41,13 @@ def ssl_av(tmp_path: Path, cache: Path) -> Run:
         return subprocess.run(
             [sys.executable, "-m", "ssl_av", *map(str, words)],
             cwd=tmp_path,
-            env={**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200", "WANDB_MODE": "offline"},
+            env={
+                **os.environ,
+                "SSL_AV_CACHE": str(cache),
+                "COLUMNS": "200",
+                "WANDB_MODE": "offline",
+                "WANDB__SERVICE_WAIT": "240",  # its process has 30 seconds to begin, else: too few on a busy machine
+            },
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,9 @@ def test_a_step_is_counted_as_by_hand():
     four = measure(RunConfig(small.method, {**small.data, "batch_size": 4}, small.budget), 50)
     assert eight.flops == 2 * four.flops
     assert eight.activations == pytest.approx(2 * four.activations, rel=0.01)
+    gathered = measure(replace(small, trainer={"accumulate_grad_batches": 2}), 50)
+    assert (gathered.steps, gathered.samples, gathered.batch_size) == (6, 96, 16)
+    assert (gathered.flops, gathered.activations) == (2 * eight.flops, eight.activations)
     # the memory bank: two modalities × 50 rows × 4 floats more for 50 more samples
     more = measure(small, 100)
     assert more.buffers - eight.buffers == 2 * 50 * 4 * 4

@@ -17,9 +17,11 @@ import torch
 from ssl_av.config import Budget, RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import Interrupted
+from ssl_av.evaluation.callbacks import Collapse
 from ssl_av.logs import read_rows
 from ssl_av.resume import is_whole, last_checkpoint, newest_whole, peek
 from ssl_av.run import execute
+from ssl_av.saving import Checkpoints
 
 METHODS = ("avid", "brave", "cma", "crisscross", "stica", "supervised")
 
@@ -97,11 +99,10 @@ def test_a_signal_saves_and_ends(
     assert signal.getsignal(number) == before
     last = last_checkpoint(tmp_path)
     assert peek(last)[0] == step + 1
-    if number == signal.SIGTERM:
-        execute(config_of("avid"), clips, tmp_path, resume=last)
-        whole = undisturbed("avid") / "whole"
-        assert alike(state_of(whole), state_of(tmp_path)) == []
-        assert losses(tmp_path) == losses(whole)
+    execute(config_of("avid"), clips, tmp_path, resume=last)
+    whole = undisturbed("avid") / "whole"
+    assert alike(state_of(whole), state_of(tmp_path)) == []
+    assert losses(tmp_path) == losses(whole)
 
 
 @pytest.mark.slow
@@ -117,6 +118,52 @@ def test_gathered_gradients_are_never_cut_in_two(
     assert peek(last_checkpoint(ended))[0] == 3
     execute(config, clips, ended, resume=last_checkpoint(ended))
     assert alike(state_of(whole), state_of(ended)) == []
+
+
+@pytest.mark.slow
+def test_what_comes_with_a_step_comes_once_a_step(
+    clips: Manifest, config_of, state_of, alike, monkeypatch, tmp_path: Path
+) -> None:
+    """With gathered gradients: checkpoints, probes, measurements of collapse, and signals in the first batch."""
+    settings, measured, saved = {"accumulate_grad_batches": 3}, [], []
+    config = config_of("supervised", trainer=settings, probes=2, checkpoint_every="steps=1")
+    config = replace(config, budget=Budget(steps=2))
+    monkeypatch.setattr(Collapse, "judge", lambda self, step, *_: measured.append(step))
+    save = Checkpoints.save
+    monkeypatch.setattr(
+        Checkpoints, "save", lambda self, trainer: (saved.append(trainer.global_step), save(self, trainer))
+    )
+    monkeypatch.setattr(Collapse.__init__, "__defaults__", (512, 1, 3, False))
+    record = execute(config, clips, tmp_path / "whole")
+    assert sorted(set(measured)) == [1, 2]
+    assert len(measured) == 2 * len(record["collapse"])
+    assert 0 not in saved
+    for curve in record["curves"].values():
+        assert len(curve) in (2, 6), "probes; losses of six batches"
+    assert [seen for seen, _ in record["curves"]["probe_video"]] == [12, 24]
+    ended = tmp_path / "ended"
+    with pytest.raises(Interrupted):
+        execute(config, clips, ended, callbacks=[Gathering(signal.SIGTERM, 0)])
+    assert peek(last_checkpoint(ended))[0] == 1
+    execute(config, clips, ended, resume=last_checkpoint(ended))
+    assert alike(state_of(tmp_path / "whole"), state_of(ended)) == []
+
+
+class Late(pl.Callback):
+    """Sends a signal when the last step is done."""
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_after_the_last_step_is_heeded_too(clips: Manifest, config_of, tmp_path: Path) -> None:
+    config = replace(config_of("supervised", probes=0), budget=Budget(steps=1))
+    with pytest.raises(Interrupted, match="143"):
+        execute(config, clips, tmp_path, callbacks=[Late()])
+    assert not (tmp_path / "record.json").exists()
+    assert not (tmp_path / "wandb-id.json").exists(), "nothing of W&B where it is off"
+    record = execute(config, clips, tmp_path, resume=last_checkpoint(tmp_path))
+    assert record["budget"]["spent"]["steps"] == 1
 
 
 class Gathering(pl.Callback):

@@ -16,6 +16,7 @@ from ssl_av.evaluation.callbacks import Collapse
 from ssl_av.methods.base import Method
 from ssl_av.resume import is_whole, last_checkpoint, peek
 from ssl_av.run import execute
+from ssl_av.saving import write_checkpoint
 
 
 @pytest.fixture
@@ -130,14 +131,17 @@ def test_a_full_disk(clips: Manifest, config_of, monkeypatch, tmp_path: Path, co
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such rights here")
 def test_a_folder_that_cannot_be_written(clips: Manifest, config_of, monkeypatch, tmp_path: Path) -> None:
-    def refuse(*words: Any, **named: Any) -> None:
-        raise PermissionError(
-            errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "checkpoints" / "last.ckpt.part")
-        )
+    def refuse(checkpoint: dict[str, Any], path: Path, keep: int) -> None:
+        if checkpoint["global_step"] < 4:
+            return write_checkpoint(checkpoint, path, keep)
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path.with_name("last.ckpt.part")))
 
     monkeypatch.setattr("ssl_av.saving.write_checkpoint", refuse)
-    with pytest.raises(UserError, match=r"last\.ckpt\.part cannot be written: Read-only file system"):
+    with pytest.raises(
+        UserError, match=r"last\.ckpt\.part cannot be written: Read-only file system.*is .*last"
+    ):
         execute(config_of("supervised", probes=0), clips, tmp_path)
+    assert peek(last_checkpoint(tmp_path))[0] == 3
 
 
 @pytest.mark.parametrize(
