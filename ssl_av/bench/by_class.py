@@ -14,6 +14,7 @@ from ssl_av.bench.columns import word
 from ssl_av.bench.confusion_plot import confusion_plot
 from ssl_av.bench.groups import Group, get, seed
 from ssl_av.bench.pictures import embedded
+from ssl_av.bench.records import row_name
 from ssl_av.bench.style import png
 from ssl_av.bench.tables import MISSING, Table
 from ssl_av.errors import UserError
@@ -87,7 +88,7 @@ def details(groups: Sequence[Group], folder: Path) -> tuple[Detail, ...]:
 
 def run_folder(folder: Path, run: Mapping[str, Any]) -> Path:
     """Where a record's run lies."""
-    return folder / f"{run['method']}-seed{seed(run)}"
+    return folder / f"{row_name(run)}-seed{seed(run)}"
 
 
 def keep_predictions(found: Measured, run: Path) -> list[Path]:
