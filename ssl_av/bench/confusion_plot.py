@@ -119,4 +119,5 @@ def _accuracies(axes: Axes, rows: Sequence[tuple[str, int, int]], style: Style) 
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else name[:23] + "…"
+    """A name that fits, and is no formula."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
