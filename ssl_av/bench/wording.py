@@ -23,6 +23,8 @@ def question(groups: Sequence[Group], suite: Mapping[str, Any]) -> str:
     first = next(run for group in groups for run in group.runs)
     budget = (
         said_budget(suite.get("budget")) or said_budget(get(first, "budget", "asked")) or "the same budget"
+        if one_budget(groups)
+        else "its own"
     )
     data = get(first, "data", "name") or "the data"
     if len(methods) == 1:
@@ -31,6 +33,12 @@ def question(groups: Sequence[Group], suite: Mapping[str, Any]) -> str:
         f"Which of {count(len(methods))} methods learns the best features from {data} "
         f"on a budget of {budget} each?"
     )
+
+
+def one_budget(groups: Sequence[Group]) -> bool:
+    """Whether all methods were asked to spend the same."""
+    asked = (get(run, "budget", "asked") for group in groups if not group.reference for run in group.runs)
+    return len({said for budget in asked if (said := said_budget(budget))}) < 2
 
 
 def answer(groups: Sequence[Group]) -> str:
