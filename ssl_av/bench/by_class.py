@@ -143,11 +143,12 @@ def _measure(
     for name in names:
         values = [n["by_class"][name] for n in each if n["by_class"].get(name) is not None]
         means.append((name, f"{100 * float(np.mean(values)):.1f} %" if values else MISSING))
-    counts = _counts([_kept(homes, run, protocol) for run in runs], protocol, side, names) if draw else None
+    kept = [_kept(homes, run, protocol) for run in runs]
+    counts = _counts(kept, protocol, side, names) if draw else None
     file = f"confusion-{group.method}-{_file(protocol, side)}.png"
     picture = Markup("")
     if counts is not None:
-        data = _drawn(counts, names)
+        data = _drawn(counts, names, sum(predictions_file(home, protocol).is_file() for home in kept))
         (folder / "plots" / file).write_bytes(data)
         picture = embedded(data)
     if len(runs) > 1:
@@ -186,8 +187,8 @@ def _counts(runs: Sequence[Path], protocol: str, side: str, names: Sequence[str]
     return total
 
 
-def _drawn(counts: np.ndarray, names: Sequence[str]) -> bytes:
-    figure = confusion_plot(counts, names)
+def _drawn(counts: np.ndarray, names: Sequence[str], runs: int = 1) -> bytes:
+    figure = confusion_plot(counts, names, runs=runs)
     figure.set_dpi(DPI)
     return png(figure)
 

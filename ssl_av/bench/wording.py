@@ -27,6 +27,8 @@ def question(groups: Sequence[Group], suite: Mapping[str, Any]) -> str:
         else "its own"
     )
     data = get(first, "data", "name") or "the data"
+    if not methods:
+        return f"What do the reference rows reach on {data}?"
     if len(methods) == 1:
         return f"What does {methods[0].label} learn from {data} on a budget of {budget}?"
     return (
@@ -52,7 +54,7 @@ def answer(groups: Sequence[Group]) -> str:
         if names:
             best.setdefault(names, []).append(f"{reached} ({side})")
     if not best:
-        return "No linear SVM was measured, so the methods are not ranked here."
+        return "No top-1 of a linear SVM was measured, so the methods are not ranked here."
     above = _above_untrained(methods, groups)
     won = " and ".join(f"{names} {' and '.join(reached)}" for names, reached in best.items())
     return f"Best linear SVM: {won}" + (f"; {above}." if above else ".")
