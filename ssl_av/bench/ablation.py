@@ -210,7 +210,7 @@ def _sentence(column: PaperColumn, groups: Sequence[Group], reported: Mapping[st
     found = agreement([there for _, there, _ in rows], [here for _, _, here in rows])
     if found is None:
         return f"{column.title}: all {len(rows)} rows are level in one of the two, so there is no order to compare."
-    alike = "agree" if found.kendall > 0 else "do not agree"
+    alike = "agree" if found.kendall > 1 - 1e-9 else "agree in part" if found.kendall > 0 else "do not agree"
     text = (
         f"{column.title}: over {found.rows} rows the orders {alike}: Kendall's τ {_signed(found.kendall)}, "
         f"Spearman's ρ {_signed(found.spearman)}; unrelated orders reach such a τ in "

@@ -14,6 +14,7 @@ from ssl_av.bench.columns import word
 from ssl_av.bench.confusion_plot import confusion_plot
 from ssl_av.bench.groups import Group, get, seed
 from ssl_av.bench.pictures import embedded
+from ssl_av.bench.records import row_name
 from ssl_av.bench.style import png
 from ssl_av.bench.tables import MISSING, Table
 from ssl_av.errors import UserError
@@ -59,12 +60,13 @@ class Detail:
     measures: tuple[Measure, ...]
 
 
-def details(groups: Sequence[Group], folder: Path) -> tuple[Detail, ...]:
+def details(groups: Sequence[Group], folder: Path, homes: Sequence[Path] = ()) -> tuple[Detail, ...]:
     """What was classified, by method; confusion matrices are drawn into ``plots/``, over all seeds.
 
     Args:
         groups: the methods.
-        folder: of the suite: the predictions lie in its runs' folders.
+        folder: of the suite, or of several together.
+        homes: the folders that hold the runs, and in theirs the predictions; without any, ``folder``.
     """
     plots = folder / "plots"
     plots.mkdir(exist_ok=True)
@@ -79,7 +81,7 @@ def details(groups: Sequence[Group], folder: Path) -> tuple[Detail, ...]:
             for side in (results if isinstance(results, Mapping) else ())
             if get(run, "results", protocol, side, "by_class")
         }
-        drawn = (_measure(group, *key, folder, n < MOST) for n, key in enumerate(sides))
+        drawn = (_measure(group, *key, folder, homes or [folder], n < MOST) for n, key in enumerate(sides))
         if sides:
             found.append(Detail(group.label, group.method, tuple(drawn)))
     return tuple(found)
@@ -87,7 +89,7 @@ def details(groups: Sequence[Group], folder: Path) -> tuple[Detail, ...]:
 
 def run_folder(folder: Path, run: Mapping[str, Any]) -> Path:
     """Where a record's run lies."""
-    return folder / f"{run['method']}-seed{seed(run)}"
+    return folder / f"{row_name(run)}-seed{seed(run)}"
 
 
 def keep_predictions(found: Measured, run: Path) -> list[Path]:
@@ -129,7 +131,9 @@ def markdown(found: Sequence[Detail]) -> list[str]:
     return ["## By class", "\n".join(lines), *([f"Intervals: {'; '.join(ways)}."] if ways else ())]
 
 
-def _measure(group: Group, protocol: str, side: str, folder: Path, draw: bool) -> Measure:
+def _measure(
+    group: Group, protocol: str, side: str, folder: Path, homes: Sequence[Path], draw: bool
+) -> Measure:
     runs = [run for run in group.runs if get(run, "results", protocol, side, "by_class")]
     each = [run["results"][protocol][side] for run in runs]
     metric = "top1" if "top1" in each[0] else "map"
@@ -139,11 +143,12 @@ def _measure(group: Group, protocol: str, side: str, folder: Path, draw: bool) -
     for name in names:
         values = [n["by_class"][name] for n in each if n["by_class"].get(name) is not None]
         means.append((name, f"{100 * float(np.mean(values)):.1f} %" if values else MISSING))
-    counts = _counts([run_folder(folder, run) for run in runs], protocol, side, names) if draw else None
+    kept = [_kept(homes, run, protocol) for run in runs]
+    counts = _counts(kept, protocol, side, names) if draw else None
     file = f"confusion-{group.method}-{_file(protocol, side)}.png"
     picture = Markup("")
     if counts is not None:
-        data = _drawn(counts, names)
+        data = _drawn(counts, names, sum(predictions_file(home, protocol).is_file() for home in kept))
         (folder / "plots" / file).write_bytes(data)
         picture = embedded(data)
     if len(runs) > 1:
@@ -156,6 +161,12 @@ def _measure(group: Group, protocol: str, side: str, folder: Path, draw: bool) -
         picture,
         file if picture else "",
     )
+
+
+def _kept(homes: Sequence[Path], run: Mapping[str, Any], protocol: str) -> Path:
+    """The run's folder that holds its predictions, else the first that it could be."""
+    folders = [run_folder(home, run) for home in homes]
+    return next((f for f in folders if predictions_file(f, protocol).is_file()), folders[0])
 
 
 def _counts(runs: Sequence[Path], protocol: str, side: str, names: Sequence[str]) -> np.ndarray | None:
@@ -176,8 +187,8 @@ def _counts(runs: Sequence[Path], protocol: str, side: str, names: Sequence[str]
     return total
 
 
-def _drawn(counts: np.ndarray, names: Sequence[str]) -> bytes:
-    figure = confusion_plot(counts, names)
+def _drawn(counts: np.ndarray, names: Sequence[str], runs: int = 1) -> bytes:
+    figure = confusion_plot(counts, names, runs=runs)
     figure.set_dpi(DPI)
     return png(figure)
 

@@ -23,7 +23,7 @@ BARS = 20
 """At most so many classes have a bar: the worst and the best halves."""
 
 
-def confusion_plot(counts: np.ndarray, names: Sequence[str], style: Style = LIGHT) -> Figure:
+def confusion_plot(counts: np.ndarray, names: Sequence[str], style: Style = LIGHT, runs: int = 1) -> Figure:
     """The confusion matrix beside the accuracy of each class.
 
     The matrix's rows are the true classes, as shares of each row, so that a rare class shows as well as a frequent
@@ -34,6 +34,7 @@ def confusion_plot(counts: np.ndarray, names: Sequence[str], style: Style = LIGH
         counts: [classes, classes] as `evaluation.statistics.confusion` gives them.
         names: of the classes.
         style: of the page.
+        runs: seeds that the counts are of, on the same samples: whiskers are as wide as one of them makes them.
     """
     classes = len(names)
     if counts.shape != (classes, classes):
@@ -46,7 +47,7 @@ def confusion_plot(counts: np.ndarray, names: Sequence[str], style: Style = LIGH
     else:
         figure, (left, down) = new_figure(style, max(square, bars), 1, 2)
     _matrix(left, counts / np.maximum(total, 1)[:, None], names, style)
-    _accuracies(down, [(names[k], int(right[k]), int(total[k])) for k in shown], style)
+    _accuracies(down, [(names[k], int(right[k]), int(total[k])) for k in shown], style, runs)
     if len(shown) < int((total > 0).sum()):
         half = len(shown) // 2
         titled(down, f"The {half} worst and {len(shown) - half} best classes (%)", style)
@@ -98,10 +99,10 @@ def _matrix(axes: Axes, share: np.ndarray, names: Sequence[str], style: Style) -
     bar.outline.set_visible(False)
 
 
-def _accuracies(axes: Axes, rows: Sequence[tuple[str, int, int]], style: Style) -> None:
+def _accuracies(axes: Axes, rows: Sequence[tuple[str, int, int]], style: Style, runs: int) -> None:
     titled(axes, "Accuracy of each class (%)", style)
     for place, (_, right, total) in enumerate(rows):
-        interval = stats.binomtest(right, total).proportion_ci(0.95)
+        interval = stats.binomtest(round(right / runs), round(total / runs)).proportion_ci(0.95)
         value = right / total
         axes.barh(place, value, 0.68, color=OKABE_ITO["blue"])
         axes.plot([interval.low, interval.high], [place, place], color=style.ink, linewidth=1.2)
@@ -119,4 +120,5 @@ def _accuracies(axes: Axes, rows: Sequence[tuple[str, int, int]], style: Style) 
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 24 else name[:23] + "…"
+    """A name that fits, and is no formula."""
+    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")

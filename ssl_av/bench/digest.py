@@ -15,12 +15,11 @@ from ssl_av.bench.certainty import certainty_section
 from ssl_av.bench.comparable import check_comparable
 from ssl_av.bench.findings import Section
 from ssl_av.bench.groups import Group, get, group_runs, one_line, seed
+from ssl_av.bench.provenance import Pairs, provenance, said_machine
 from ssl_av.bench.records import find
 from ssl_av.bench.tables import Table, build
 from ssl_av.bench.tuned import trials_table, tuning_table
 from ssl_av.errors import UserError
-
-Pairs = tuple[tuple[str, str], ...]
 
 NAMES = 20
 """How many names of skipped files a report lists for one reason."""
@@ -119,7 +118,7 @@ def digest(
         unreadable=tuple(unreadable),
         common=common,
         differences=differences,
-        provenance=_provenance(groups),
+        provenance=provenance(groups),
         command=_command(suite.get("command")),
     )
 
@@ -151,12 +150,9 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
     sizes = " / ".join("?" if size is None else f"{size:,.0f}" for size in parts)
     classes, _ = find(_run(groups), "data", "classes")
     seeds = {seed(run) for group in groups for run in group.records}
-    asked = [
-        columns.said_budget(get(run, "budget", "asked")) for g in groups for run in g.runs if not g.reference
-    ]
-    own = len(set(asked)) > 1 and bool(suite.get("rows"))
-    budget = "its recipe's own" if own else columns.said_budget(suite.get("budget"))
-    budget = budget or columns.said_budget(_first(groups, "budget", "asked"))
+    budget = columns.said_budget(suite.get("budget") or _first(groups, "budget", "asked"))
+    if not wording.one_budget(groups):
+        budget = "its recipe's own" if suite.get("rows") else "not the same for all"
     seconds = [
         find(run, "cost", kind)[0]
         for g in groups
@@ -166,7 +162,7 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
     # Runs beside each other take less time together than one after another.
     at_once = max((int(find(r, "cost", "runs_at_once")[0] or 1) for g in groups for r in g.runs), default=1)
     together = f" (sum; {at_once} ran at a time)" if at_once > 1 else ""
-    machine = _machine(_run(groups).get("machine"))
+    machine = said_machine(_run(groups).get("machine"))
     facts = (
         ("Data", str(_first(groups, "data", "name") or "")),
         ("Train / val / test", sizes if any(size is not None for size in parts) else ""),
@@ -238,53 +234,6 @@ def _skipped(groups: Sequence[Group]) -> tuple[SkippedFiles, ...]:
                         files.setdefault(one_line(why), {})[str(item.get("path"))] = None
     found = (SkippedFiles(why, len(paths), tuple(list(paths)[:NAMES])) for why, paths in files.items())
     return tuple(sorted(found, key=lambda one: -one.count))
-
-
-def _provenance(groups: Sequence[Group]) -> Pairs:
-    """Versions, revision, machine and data; where runs differ, every value with its methods."""
-    runs = [(group, run) for group in groups for run in group.runs]
-    names = dict.fromkeys(name for _, run in runs for name in run.get("versions") or ())
-    pairs = [(name, _agreed(runs, "versions", name)) for name in names]
-    pairs.append(("git revision", _agreed(runs, "git") or "not recorded"))
-    pairs.append(("data hash", _agreed(runs, "data", "hash")))
-    machines: dict[str, list[str]] = {}
-    for group, run in runs:
-        machines.setdefault(_machine(run.get("machine")), []).append(group.method)
-    pairs.append(("machine", _with_names(machines)))
-    pairs.append(("started", min((str(run["started"]) for _, run in runs if run.get("started")), default="")))
-    pairs.append(
-        ("finished", max((str(run["finished"]) for _, run in runs if run.get("finished")), default=""))
-    )
-    return tuple((name, value) for name, value in pairs if value)
-
-
-def _agreed(runs: Sequence[tuple[Group, Mapping[str, Any]]], *path: str) -> str:
-    values: dict[str, list[str]] = {}
-    for group, run in runs:
-        value = get(run, *path)
-        if value is not None:
-            values.setdefault(str(value), []).append(group.method)
-    return _with_names(values)
-
-
-def _with_names(values: Mapping[str, Sequence[str]]) -> str:
-    if len(values) == 1:
-        return next(iter(values))
-    return "; ".join(f"{value} ({', '.join(dict.fromkeys(who))})" for value, who in values.items())
-
-
-def _machine(machine: object) -> str:
-    if not isinstance(machine, Mapping):
-        return ""
-    cores, memory = machine.get("cores"), machine.get("memory_gb")
-    parts = [
-        machine.get("gpu"),
-        machine.get("cpu"),
-        f"{cores} cores" if cores else "",
-        f"{memory:,.0f} GB" if isinstance(memory, int | float) else "",
-        "" if machine.get("gpu") else "no GPU",
-    ]
-    return ", ".join(str(part) for part in parts if part)
 
 
 def _command(command: object) -> str:

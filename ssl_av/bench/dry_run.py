@@ -85,7 +85,7 @@ def _planned(
     runs = []
     with console.status("measuring a step of each method …") as status:
         for config in plan:
-            name, folder = config.method["name"], out / run_name(config)
+            name, folder = config.name, out / run_name(config)
             status.update(f"{name} …")
             if name not in costs:
                 costs[name] = _cost(config, samples)

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ssl_av.bench.records import find
+from ssl_av.bench.records import find, row_name
 from ssl_av.config import RunConfig
 from ssl_av.cost import Cost
 from ssl_av.run import new_method
@@ -40,9 +40,9 @@ class Estimate:
         return self.training + (self.evaluation or 0.0)
 
 
-def from_records(records: Iterable[Mapping[str, Any]], method: str, steps: int) -> Estimate | None:
-    """What so many steps of a method take, by its completed runs; None where there is none."""
-    runs = [r for r in records if r["method"] == method and r.get("status") == "completed"]
+def from_records(records: Iterable[Mapping[str, Any]], row: str, steps: int) -> Estimate | None:
+    """What so many steps of a row take, by its completed runs; None where there is none."""
+    runs = [r for r in records if row_name(r) == row and r.get("status") == "completed"]
     rates, evaluations = [], []
     for run in runs:
         seconds, _ = find(run, "cost", "train_seconds")

@@ -129,6 +129,8 @@ class Board:
         row.state = "done before" if before else "done" if status == "completed" else status
         row.record, row.what = record, ""
         row.seconds, row.evaluation = cost.get("total_seconds"), cost.get("eval_seconds")
+        if row.seconds is None:  # it failed: its clock stands still
+            row.seconds = row.elapsed(time.monotonic())
         row.done = row.total = int(((record.get("budget") or {}).get("spent") or {}).get("steps") or 0)
         if not self.console.is_terminal:
             self.console.print(f"  {label}: done before" if before else _line(label, record))

@@ -82,6 +82,11 @@ def merge_suites(folders: Sequence[Path], out: Path) -> None:
         "merged": [str(folder) for folder in folders],
         "remarks": [f"Runs of {len(folders)} suites: {', '.join(map(str, folders))}.", *remarks],
     }
+    rows = {name: row for s in reversed(suites) for name, row in (s.get("rows") or {}).items()}
+    if rows:
+        papers = [s["paper"] for s in suites if s.get("paper")]
+        same = papers and all(paper == papers[0] for paper in papers)
+        about |= {"rows": rows, "paper": papers[0] if same else {}}
     (out / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
-from ssl_av.bench.groups import Group
+from ssl_av.bench.groups import Group, get
 from ssl_av.bench.predictions import Right, paired
 from ssl_av.bench.tables import MISSING, Cell, Column, Row, Table, formatted
 from ssl_av.bench.tasks import Task
@@ -135,6 +135,10 @@ def _seed_pair(task: Task, first: Group, second: Group) -> Pair:
 
 
 def _sample_pair(task: Task, first: Group, second: Group, one: Right, two: Right) -> Pair:
+    if (
+        len(_data(first) | _data(second)) > 1
+    ):  # merged suites: a row of one manifest is another sample in the other
+        return Pair(task, first, second, why="measured on different data")
     a, b = paired(one, two)
     if len(a) < 2:
         return Pair(task, first, second, why="no test samples that both predicted")
@@ -144,6 +148,10 @@ def _sample_pair(task: Task, first: Group, second: Group, one: Right, two: Right
         gaps = a - b
         p = float(stats.ttest_1samp(gaps, 0.0).pvalue) if np.ptp(gaps) > 0 else 1.0
     return Pair(task, first, second, paired_bootstrap(a, b, level=LEVEL), p)
+
+
+def _data(group: Group) -> set[object]:
+    return {get(run, "data", "hash") for run in group.runs}
 
 
 def _corrected(pairs: Sequence[Pair]) -> list[Pair]:

@@ -24,6 +24,7 @@ from ssl_av.bench.results_csv import to_csv
 from ssl_av.bench.sections import render_sections
 from ssl_av.bench.style import colours, png
 from ssl_av.bench.tuned import tuning_note
+from ssl_av.bench.wording import one_budget
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 
@@ -48,13 +49,15 @@ def write_report(folder: Path | str) -> Path:
     """
     folder = Path(folder)
     reading = read_records(folder)
-    found = digest(reading.records, read_suite(folder), reading.unreadable, [folder])
+    suite = read_suite(folder)
+    homes = [folder, *map(Path, suite.get("merged") or ())]
+    found = digest(reading.records, suite, reading.unreadable, homes)
     figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
     (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
     (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
-    details, looks = by_class.details(found.groups, folder), features.looks(found.groups, folder)
+    details, looks = by_class.details(found.groups, folder, homes), features.looks(found.groups, folder)
     spread = features.side_by_side(found.groups, folder)
     more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
     (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
@@ -155,7 +158,7 @@ def _notes(found: Digest) -> dict[str, str]:
     cma = any("→" in cell.text for row in found.budget.rows for cell in row.cells)
     stages = "Stages share one budget: what an earlier stage spends is not there for the next." * cma
     counted = any(column.title.endswith("FLOP") for column in found.budget.columns)
-    asked = dict(found.facts).get("Budget a method", "")
+    asked = dict(found.facts).get("Budget a method", "") if one_budget(found.groups) else ""
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."

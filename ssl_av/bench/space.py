@@ -165,6 +165,16 @@ def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def sets(settings: Mapping[str, Any], name: str) -> bool:
+    """Whether nested settings have a value for ``optim.lr``."""
+    here: Any = settings
+    for key in name.split("."):
+        if not isinstance(here, Mapping) or key not in here:
+            return False
+        here = here[key]
+    return True
+
+
 def said(settings: object) -> str:
     """``{"optim.lr": 0.00123}`` as "optim.lr 0.00123"."""
     if not isinstance(settings, Mapping):

@@ -17,6 +17,7 @@ from ssl_av.bench.job import PROGRESS, RunJob, progress
 from ssl_av.bench.launch import Record, Task
 from ssl_av.bench.live import Board
 from ssl_av.bench.perform import failure, now
+from ssl_av.bench.runs import finished
 from ssl_av.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _record(watched: Watched) -> Record:
     task, job = watched.task, watched.job
     text = _read(task.folder / "record.json")
     try:
-        if text is None or text == watched.before:
+        if text is None or (text == watched.before and not finished(task.folder, task.config)):
             raise ValueError
         record: Record = json.loads(text)
     except ValueError:

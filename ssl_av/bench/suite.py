@@ -13,7 +13,7 @@ from ssl_av.bench.ablation import check_paper
 from ssl_av.bench.lock import NAMES
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
 from ssl_av.bench.runs import run_name
-from ssl_av.bench.space import Tune
+from ssl_av.bench.space import Range, Tune, nested, sets
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
@@ -50,7 +50,7 @@ class Suite:
         rows: what is compared by default, by name: recipes, variants of methods, methods.
         paper: the table of a paper that the rows are of, and which of its columns stands beside which of ours.
         tune: what may be tried of each method, and how often.
-        tuned: what was found by that, by method (`ssl_av.bench.tune`).
+        tuned: what was found by that, by row (`ssl_av.bench.tune`); the best settings are laid over everything.
     """
 
     name: str
@@ -77,6 +77,9 @@ class Suite:
         row = self.rows.get(name) or self._beside(name)
         own = merge(row.base, {"inputs": self.inputs, "networks": self.networks})
         own = merge(merge(own, self.methods.get(row.method) or {}), row.settings)
+        tuning = self.tuned.get(row.name, {})
+        if tuning.get("best"):
+            own = merge(own, nested(tuning["best"]["settings"]))
         return RunConfig(
             method={"name": row.method, **own},
             data={**row.data, **self.data},
@@ -88,9 +91,14 @@ class Suite:
             suite=self.name,
             recipe=row.recipe,
             row="" if row.name == row.method else row.name,
-            tuning=self.tuned.get(row.method, {}),
+            tuning=tuning,
             safety=self.safety,
         )
+
+    def space(self, name: str) -> dict[str, Range]:
+        """What is tuned of a row: the space of its method, without what the row itself sets."""
+        row = self.rows.get(name) or self._beside(name)
+        return {key: r for key, r in self.tune.of(row.method).items() if not sets(row.settings, key)}
 
     def _beside(self, method: str) -> SuiteRow:
         """A method that is no row of the suite: with the views and networks of its first row, the reading too."""

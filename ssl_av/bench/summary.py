@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from rich import box
@@ -36,7 +37,7 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> RichTable:
     shown.add_column("Method", min_width=max(map(len, words), default=0))
     for column in table.columns:
         shown.add_column(column.name.replace(" ", "\n", 1), justify="right", no_wrap=True)
-    for row, following in zip(table.rows, [*table.rows[1:], None], strict=True):
+    for row, following in zip_longest(table.rows, table.rows[1:]):
         last = following is not None and following.kind != row.kind
         pairs = zip(row.cells, table.columns, strict=True)
         cells = [_cell(cell, row, table.footnotes, column.name.startswith("SVM")) for cell, column in pairs]

@@ -1,11 +1,11 @@
-"""`ssl-av bench --tune trials=N`: as many trials of every method, judged on validation; the best setting is used.
+"""`ssl-av bench --tune trials=N`: as many trials of every row, judged on validation; the best setting is used.
 
 A trial is a run of its own on a share of the budget. Its score is the online probe's top-1 on the validation split
 after its last step, the mean over picture and sound; no protocol is run, so the test split is not read. The first
 trial is the suite's own setting where the space holds it. Half of the trials are drawn at random, the same for every
 method with the same space, the others by Optuna's tree-structured Parzen estimator from the trials before them. What
 is drawn depends on the suite's first seed and on the trials that are done, so an interrupted tuning goes on as if
-nothing had happened: the trials are kept in ``tuning/METHOD.journal`` of the suite's folder (Optuna's journal).
+nothing had happened: the trials are kept in ``tuning/ROW.journal`` of the suite's folder (Optuna's journal).
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ def check_tuning(suite: Suite, methods: Sequence[str]) -> None:
         raise UserError("--tune needs Optuna: pip install 'ssl-av[tune]'")
     for method in suite.tune.methods:
         method_class(method)  # an unknown name is told with the near ones
-    for method in tuned(suite.plan(methods)):
-        space = suite.tune.of(method)
+    for row in tuned(suite.plan(methods)):
+        space, method = suite.space(row), suite.run_config(row, 0).method["name"]
         if not space:
             raise UserError(
-                f"--tune: suite {suite.name} declares nothing to tune for {method}; add to its file "
+                f"--tune: suite {suite.name} declares nothing to tune for {row}; add to its file "
                 "tune: {space: {optim.lr: {log: [1.0e-4, 1.0e-2]}}}"
             )
-        for place in (0, -1):
-            one = nested({name: r.values[place] for name, r in space.items()})
+        for place in range(max(len(r.values) for r in space.values())):  # both ends, or every choice
+            one = nested({name: r.values[min(place, len(r.values) - 1)] for name, r in space.items()})
             check(f"methods.{method}", method_class(method), one, skip=("num_samples", "num_classes"))
 
 
 def tuned(plan: Sequence[RunConfig]) -> list[str]:
-    """What is tuned of a plan: all that trains, the reference with labels too."""
-    return [n for n in dict.fromkeys(c.method["name"] for c in plan) if method_class(n).trains]
+    """The rows of a plan that are tuned: all that trains, the reference with labels too."""
+    return list(dict.fromkeys(c.name for c in plan if method_class(c.method["name"]).trains))
 
 
 def tune(
@@ -80,15 +80,15 @@ def tune(
     console: Console,
     launch: Launch,
 ) -> Suite:
-    """The suite with the best setting of each method, after all trials that were not done before.
+    """The suite with the best setting of each row, after all trials that were not done before.
 
     Args:
         suite: as it is declared.
-        plan: the runs that are to be done; their methods are tuned.
+        plan: the runs that are to be done; their rows are tuned.
         manifest: the data; `saved` is its file.
         saved: for the trials' processes.
         out: the suite's folder.
-        jobs: trials at a time, of different methods.
+        jobs: trials at a time, of different rows.
         console: where to say what happens.
         launch: what does the trials.
 
@@ -128,7 +128,7 @@ def tune(
             closing(launch(tasks, saved, jobs, board)) as ended,
         ):
             for task, record in ended:
-                name = task.config.method["name"]
+                name = task.config.name
                 _keep(studies[name], suite, name, drawn[name], record)
                 shutil.rmtree(task.folder / "checkpoints", ignore_errors=True)  # its networks are not used
                 board.over(task.label, record)
@@ -141,37 +141,38 @@ def tune(
             else f"  {name}: no trial was completed, its own setting is used",
             highlight=False,
         )
-    best = {n: nested(about["best"]["settings"]) for n, about in found.items() if about["best"]}
-    return dataclasses.replace(suite, methods=merge(suite.methods, best), tuned=found)
+    return dataclasses.replace(suite, tuned=found)
 
 
-def trial_config(suite: Suite, method: str, settings: Mapping[str, Any]) -> RunConfig:
-    """One trial: a share of the budget, a probe at its end, no protocol."""
-    config = suite.run_config(method, suite.seeds[0])
+def trial_config(suite: Suite, row: str, settings: Mapping[str, Any]) -> RunConfig:
+    """One trial: a share of the budget, a probe at its end; no protocol and no figure, here or on other data."""
+    config = suite.run_config(row, suite.seeds[0])
     return dataclasses.replace(
         config,
         method=merge(config.method, nested(settings)),
         budget=config.budget.scaled(suite.tune.share),
-        evaluation=dataclasses.replace(config.evaluation, protocols=(), probes=1),
+        evaluation=dataclasses.replace(
+            config.evaluation, protocols=(), probes=1, figures=False, elsewhere=()
+        ),
         wandb="off",
     )
 
 
-def _study(out: Path, method: str) -> Any:
+def _study(out: Path, row: str) -> Any:
     import optuna
     from optuna.storages.journal import JournalFileBackend, JournalStorage
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(out / f"{method}.journal")))
-    return optuna.create_study(study_name=method, storage=storage, direction="maximize", load_if_exists=True)
+    storage = JournalStorage(JournalFileBackend(str(out / f"{row}.journal")))
+    return optuna.create_study(study_name=row, storage=storage, direction="maximize", load_if_exists=True)
 
 
-def _draw(suite: Suite, method: str, number: int, before: Sequence[Any]) -> dict[str, Any]:
+def _draw(suite: Suite, row: str, number: int, before: Sequence[Any]) -> dict[str, Any]:
     """The settings of a trial, from the seed, its number and the trials before it."""
     import optuna
 
-    own = own_settings(suite, method)
+    own = own_settings(suite, row)
     if number == 0 and own is not None:
         return own
     seed = int(np.random.SeedSequence([suite.seeds[0], number]).generate_state(1)[0])
@@ -179,16 +180,16 @@ def _draw(suite: Suite, method: str, number: int, before: Sequence[Any]) -> dict
     # In memory: only trials that are over reach the suite's folder.
     scratch = optuna.create_study(sampler=sampler, direction="maximize")
     scratch.add_trials(before)
-    return dict(scratch.ask({n: r.distribution() for n, r in suite.tune.of(method).items()}).params)
+    return dict(scratch.ask({n: r.distribution() for n, r in suite.space(row).items()}).params)
 
 
-def own_settings(suite: Suite, method: str) -> dict[str, Any] | None:
+def own_settings(suite: Suite, row: str) -> dict[str, Any] | None:
     """What the suite itself sets of what is tuned; None where the space does not hold it."""
-    config = suite.run_config(method, suite.seeds[0])
+    config = suite.run_config(row, suite.seeds[0])
     given = {k: v for k, v in config.method.items() if k != "name"}
-    settings = plain(resolve(method_class(method), given))
+    settings = plain(resolve(method_class(config.method["name"]), given))
     found: dict[str, Any] = {}
-    for name, values in suite.tune.of(method).items():
+    for name, values in suite.space(row).items():
         here: Any = settings
         for key in name.split("."):
             here = here.get(key) if isinstance(here, Mapping) else None
@@ -205,7 +206,7 @@ def score_of(record: Mapping[str, Any]) -> float | None:
     return statistics.fmean(last) if last and record["status"] == "completed" else None
 
 
-def _keep(study: Any, suite: Suite, method: str, settings: dict[str, Any], record: Mapping[str, Any]) -> None:
+def _keep(study: Any, suite: Suite, row: str, settings: dict[str, Any], record: Mapping[str, Any]) -> None:
     """Puts a trial into the study."""
     from optuna.trial import TrialState, create_trial
 
@@ -217,14 +218,14 @@ def _keep(study: Any, suite: Suite, method: str, settings: dict[str, Any], recor
             state=TrialState.FAIL if score is None else TrialState.COMPLETE,
             value=score,
             params=settings,
-            distributions={n: r.distribution() for n, r in suite.tune.of(method).items()},
+            distributions={n: r.distribution() for n, r in suite.space(row).items()},
             user_attrs={"spent": spent, "error": error},
         )
     )
 
 
-def _summary(suite: Suite, method: str, trials: Sequence[Any]) -> dict[str, Any]:
-    """What a record says of its method's tuning."""
+def _summary(suite: Suite, row: str, trials: Sequence[Any]) -> dict[str, Any]:
+    """What a record says of its row's tuning."""
     each = [
         {"trial": t.number, "settings": t.params, "score": t.value, **t.user_attrs}
         for t in trials[: suite.tune.trials]
@@ -236,14 +237,14 @@ def _summary(suite: Suite, method: str, trials: Sequence[Any]) -> dict[str, Any]
         for axis, amount in one["spent"].items():
             if amount is not None:
                 spent[axis] = spent.get(axis, 0) + amount
-    own = own_settings(suite, method)
+    own = own_settings(suite, row)
     return {
         "trials": len(each),
         "failed": len(each) - len(scored),
         "share": suite.tune.share,
-        "budget": trial_config(suite, method, {}).budget.asked(),
+        "budget": trial_config(suite, row, {}).budget.asked(),
         "measure": MEASURE,
-        "space": {name: {r.kind: list(r.values)} for name, r in suite.tune.of(method).items()},
+        "space": {name: {r.kind: list(r.values)} for name, r in suite.space(row).items()},
         "best": best and {k: best[k] for k in ("trial", "settings", "score")},
         "own": each[0]["score"] if own is not None and each else None,
         "spread": statistics.stdev(one["score"] for one in scored) if len(scored) > 1 else None,

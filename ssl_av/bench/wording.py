@@ -23,14 +23,24 @@ def question(groups: Sequence[Group], suite: Mapping[str, Any]) -> str:
     first = next(run for group in groups for run in group.runs)
     budget = (
         said_budget(suite.get("budget")) or said_budget(get(first, "budget", "asked")) or "the same budget"
+        if one_budget(groups)
+        else "its own"
     )
     data = get(first, "data", "name") or "the data"
+    if not methods:
+        return f"What do the reference rows reach on {data}?"
     if len(methods) == 1:
         return f"What does {methods[0].label} learn from {data} on a budget of {budget}?"
     return (
         f"Which of {count(len(methods))} methods learns the best features from {data} "
         f"on a budget of {budget} each?"
     )
+
+
+def one_budget(groups: Sequence[Group]) -> bool:
+    """Whether all methods were asked to spend the same."""
+    asked = (get(run, "budget", "asked") for group in groups if not group.reference for run in group.runs)
+    return len({said for budget in asked if (said := said_budget(budget))}) < 2
 
 
 def answer(groups: Sequence[Group]) -> str:
@@ -44,7 +54,7 @@ def answer(groups: Sequence[Group]) -> str:
         if names:
             best.setdefault(names, []).append(f"{reached} ({side})")
     if not best:
-        return "No linear SVM was measured, so the methods are not ranked here."
+        return "No top-1 of a linear SVM was measured, so the methods are not ranked here."
     above = _above_untrained(methods, groups)
     won = " and ".join(f"{names} {' and '.join(reached)}" for names, reached in best.items())
     return f"Best linear SVM: {won}" + (f"; {above}." if above else ".")

@@ -78,7 +78,7 @@ def sections(records: Sequence[Mapping[str, Any]]) -> Sections:
     return {name: panels for name, panels in out.items() if panels}
 
 
-def workspace(made: Sections, suite: str, tracking: Tracking) -> Workspace:
+def workspace(made: Sections, suite: str, tracking: Tracking, rows: bool = False) -> Workspace:
     """The panels as a W&B workspace, which is not saved yet.
 
     Raises:
@@ -117,7 +117,8 @@ def workspace(made: Sections, suite: str, tracking: Tracking) -> Workspace:
             for name, panels in made.items()
         ],
         runset_settings=ws.RunsetSettings(
-            filters=f"Config('suite') = '{suite}'", groupby=[ws.Config("method.name")]
+            filters=f"Config('suite') = '{suite}'",
+            groupby=[ws.Config("method.name"), *([ws.Config("row")] if rows else [])],
         ),
     )
 
@@ -140,7 +141,7 @@ def show_dashboard(folder: Path, tracking: Tracking, dry_run: bool) -> int:
     if not tracking.where()["entity"]:
         raise UserError("--entity: say which account or team the dashboard belongs to (or set WANDB_ENTITY)")
     try:
-        saved = workspace(made, suite, tracking).save()
+        saved = workspace(made, suite, tracking, any(r.get("row") for r in records)).save()
     except UserError:
         raise
     except Exception as e:  # W&B's client raises many kinds for no network, no right, no project

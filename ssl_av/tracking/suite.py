@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.records import load_records
+from ssl_av.bench.records import load_records, row_name
 from ssl_av.tracking.flat import Flat, flat
 from ssl_av.tracking.runs import run_id
 from ssl_av.tracking.settings import Tracking
@@ -47,12 +47,12 @@ def comparison(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[li
     """A row a run, a column for each name that any of them has; null where a run lacks it.
 
     Returns:
-        (columns, rows); the first columns are method and seed.
+        (columns, rows); the first columns are method (or the suite's row) and seed.
     """
     found: list[Flat] = [flat(r) for r in records]
     names = list(dict.fromkeys(name for one in found for name in one))
     rows = [
-        [r["method"], r.get("seed", 0), *(one.get(name) for name in names)]
+        [row_name(r), r.get("seed", 0), *(one.get(name) for name in names)]
         for r, one in zip(records, found, strict=True)
     ]
     return ["method", "seed", *names], rows

@@ -93,9 +93,9 @@ def test_the_section_has_both_numbers_their_orders_and_what_they_prove(record: M
     }  # fmt: skip
     # five of six pairs agree: τ 4 / 6; Σd² = 2: ρ 1 − 12 / 60; 4 of 24 orders reach this τ
     assert part.said == (
-        "ucf101 linear: over 4 rows the orders agree: Kendall's τ +0.67, Spearman's ρ +0.80; unrelated orders "
-        "reach such a τ in 16.7 % of cases. So few rows prove little. One seed a row: a part of our order is chance. "
-        "D is the best in both.",
+        "ucf101 linear: over 4 rows the orders agree in part: Kendall's τ +0.67, Spearman's ρ +0.80; unrelated "
+        "orders reach such a τ in 16.7 % of cases. So few rows prove little. One seed a row: a part of our order is "
+        "chance. D is the best in both.",
     )
     assert "linear-svm video top-1 on synthav" in part.note
 

@@ -11,6 +11,7 @@ from ssl_av.bench.axes import fairness
 from ssl_av.bench.digest import digest
 from ssl_av.bench.groups import group_runs
 from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.report import _notes as notes
 from ssl_av.bench.report import write_report
 from ssl_av.bench.tables import Table
 
@@ -129,3 +130,15 @@ def test_without_tuning_there_is_no_such_section(record):
     assert (found.tuning.columns, found.trials.columns) == ((), ())
     notes = dict.fromkeys(("main", "collapse", "budget", "command", "tuning"), "")
     assert "Tuning" not in to_markdown(found, {}, notes)
+
+
+def test_unlike_budgets_are_not_said_to_be_held_equal(spent):
+    records = [
+        spent("avid", {"samples": 6000}, samples=6000),
+        spent("brave", {"samples": 9000}, samples=9000),
+    ]
+    found = digest(records, {"name": "two", "methods": ["avid", "brave"], "budget": None})
+    assert dict(found.facts)["Budget a method"] == "not the same for all"
+    assert found.question.endswith("on a budget of its own each?")
+    assert "Held equal" not in notes(found)["budget"]
+    assert any("the runs differ in budget asked for" in text for text in found.remarks)

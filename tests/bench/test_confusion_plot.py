@@ -45,3 +45,14 @@ def test_many_classes_show_the_worst_and_the_best():
 def test_names_and_counts_must_fit():
     with pytest.raises(UserError, match=r"\[2, 2\] counts for 3"):
         confusion_plot(np.eye(2), ["a", "b", "c"])
+
+
+def test_seeds_on_the_same_samples_do_not_narrow_the_whiskers():
+    one = np.array([[6, 4], [2, 8]])
+    drawn = [confusion_plot(counts, ["a", "b"], runs=runs) for counts, runs in ((one, 1), (3 * one, 3))]
+    first, second = ([list(line.get_xdata()) for line in figure.axes[1].lines] for figure in drawn)
+    assert first == second
+
+
+def test_a_class_s_name_is_no_formula():
+    png(confusion_plot(np.eye(2, dtype=int), [r"$\no$", "a"]))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ssl_av.bench.merge import merge_suites, report
@@ -99,3 +100,36 @@ def test_folders_that_cannot_be(suite, record: Make, tmp_path: Path) -> None:
     three = suite("three", [measured(record, "cma")])
     with pytest.raises(UserError, match="holds other files"):
         report([one, two], three)
+
+
+def test_rows_keep_their_labels_their_paper_and_their_predictions(
+    suite, record: Make, tmp_path: Path
+) -> None:
+    paper = {"table": "A paper, table 1", "columns": {"ucf101 linear": "linear-svm video top1"}}
+    folders = []
+    for name, value, hits in (("warm", 70.0, 30), ("cold", 60.0, 5)):
+        made = measured(record, "avid", row=name)
+        by_class = {"a": 0.5, "b": 0.5}
+        made["results"] = {"linear-svm": {"video": {"top1": hits / 40, "by_class": by_class}}}
+        folder = suite(name, [made])
+        kept = folder / f"{name}-seed0" / "predictions"
+        kept.mkdir(parents=True)
+        truth = np.arange(40) % 2
+        arrays = {"truth": truth, "predicted": np.where(np.arange(40) < hits, truth, 1 - truth)}
+        arrays["index"] = np.arange(40)
+        np.savez(kept / "linear-svm.npz", **{f"video.0.{key}": value for key, value in arrays.items()})
+        about = json.loads((folder / "suite.json").read_text())
+        rows = {name: {"label": f"so {name}", "reported": {"ucf101": {"linear": value}}}}
+        (folder / "suite.json").write_text(json.dumps({**about, "rows": rows, "paper": paper}))
+        folders.append(folder)
+    out = tmp_path / "both"
+    report(folders, out)
+    text = (out / "report.md").read_text()
+    assert "so warm is above so cold there, and here too." in text
+    assert "so warm above so cold" in text, "over test samples"
+    assert (out / "plots" / "confusion-warm-linear-svm-video.png").is_file()
+    other = json.loads((folders[1] / "records.jsonl").read_text())
+    other["data"]["hash"] = "another"
+    (folders[1] / "records.jsonl").write_text(json.dumps(other) + "\n")
+    report(folders, out)
+    assert "over test samples" not in (out / "report.md").read_text(), "they are other samples"

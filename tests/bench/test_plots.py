@@ -10,8 +10,9 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from ssl_av.bench.curves_plot import loss_plot, probe_plot
 from ssl_av.bench.groups import Group, group_runs
-from ssl_av.bench.plots import PLOTS, accuracy_plot, cost_plot, loss_plot, probe_plot
+from ssl_av.bench.plots import PLOTS, accuracy_plot, cost_plot
 from ssl_av.bench.style import colours, png
 from ssl_av.style import OKABE_ITO, Style
 

@@ -341,6 +341,6 @@ def test_written_report(suite_records: list[Record], write: Callable[..., Path])
 def test_report_of_records_that_hold_almost_nothing(write: Callable[..., Path]) -> None:
     folder = write([{"method": "brave", "seed": 0, "status": "completed"}])
     html = write_report(folder).read_text(encoding="utf-8")
-    assert "No linear SVM was measured" in html
+    assert "No top-1 of a linear SVM was measured" in html
     assert "<figure" not in html
     assert json.loads((folder / "records.jsonl").read_text(encoding="utf-8"))["method"] == "brave"

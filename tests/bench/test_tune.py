@@ -245,3 +245,26 @@ def test_words_of_yaml_are_numbers_and_ranges_know_what_they_hold():
         "dim": 2,
     }
     assert parse_trials("trials=8,share=0.5") == {"trials": 8, "share": 0.5}
+
+
+def test_rows_are_tuned_each_by_itself_and_not_in_what_they_set(tried, tmp_path: Path):
+    values = {
+        "extends": "tiny", "name": "rows", "references": [], "evaluation": {"figures": True},
+        "rows": {"plain": {"method": "avid"}, "cold": {"method": "avid", "temperature": 0.05}},
+        "tune": {"trials": 4, "space": LR, "methods": {"avid": {"temperature": {"uniform": [0.1, 0.2]}}}},
+    }  # fmt: skip
+    file = tmp_path / "rows.yaml"
+    file.write_text(json.dumps(values))
+    found = load_suite(str(file))
+    tuning.check_tuning(found, ["plain", "cold"])
+    after = go(found, tmp_path / "out", tried, ("plain", "cold"))
+    assert [c.name for c in tried.configs] == ["plain", "cold"] * 4
+    assert not any(c.evaluation.figures for c in tried.configs), "they are of the test split"
+    assert {c.method["temperature"] for c in tried.configs if c.name == "cold"} == {0.05}
+    assert len({c.method["temperature"] for c in tried.configs if c.name == "plain"}) > 1
+    for name in ("plain", "cold"):
+        config = after.run_config(name, 0)
+        for key, value in config.tuning["best"]["settings"].items():
+            part = config.method["optim"] if key == "optim.lr" else config.method
+            assert part[key.rpartition(".")[2]] == value
+    assert after.run_config("avid", 0).tuning == {}, "another row of the same method is as it was"
