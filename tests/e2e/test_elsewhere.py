@@ -10,7 +10,7 @@ import yaml
 from tiny_esc import plant_esc
 
 from ssl_av.bench.records import load_records
-from ssl_av.cli import main
+from ssl_av.cli import main, run
 
 FIT = ["fit", "--method", "avid"]
 BENCH = ["bench", "--methods", "avid"]
@@ -78,26 +78,16 @@ def test_bench_has_columns_for_it_and_a_row_of_statistics(ssl_av, small_bench, p
 
 
 @pytest.mark.slow
-def test_a_reference_is_measured_by_its_name(ssl_av, places: str, tmp_path: Path):
-    data = [
-        "--data",
-        "esc50",
-        "--data.root",
-        tmp_path / "ESC",
-        "--evaluation.clips",
-        "1",
-        "--protocols",
-        "ridge",
-    ]
-    done = ssl_av("eval", "statistics", *data, "--method.inputs.audio_seconds", "0.5")
-    assert done.returncode == 0, done.stderr
+def test_a_reference_is_measured_by_its_name(places: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    data = ["--data", "esc50", "--data.root", "ESC", "--evaluation.clips", "1", "--protocols", "ridge"]
+    assert run(["eval", "statistics", *data, "--method.inputs.audio_seconds", "0.5"]) == 0
     found = json.loads((tmp_path / "runs" / "eval-statistics-esc50" / "evaluation.json").read_text())
     assert len(found["results"]["ridge"]["audio"]["folds"]) == 5
     assert found["method"] == "statistics"
-    two = [ssl_av("eval", "random", *data, "--seed", seed, "--out", tmp_path / f"r{seed}") for seed in (0, 1)]
-    assert [d.returncode for d in two] == [0, 0], two[0].stderr
-    same = ssl_av("eval", "random", *data, "--seed", "0", "--out", tmp_path / "again")
-    assert same.returncode == 0
+    for seed, out in (("0", "r0"), ("1", "r1"), ("0", "again")):
+        assert run(["eval", "random", *data, "--seed", seed, "--out", out]) == 0
     weights = [
         {p.parent.parent.name for p in (tmp_path / d).rglob("columns.json")} for d in ("r0", "r1", "again")
     ]

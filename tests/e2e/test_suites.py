@@ -21,8 +21,8 @@ from ssl_av.run import execute
 
 ABLATIONS = sorted(name for name in list_configs("suites") if name.startswith("ablation-"))
 TOY = ["--shrink", "--budget", "steps=1", "--data.train", "12"]
-#: a step at STiCA's rate, for batches of 512, can take networks of 8 channels to infinity
-SLOWLY = ["--methods.stica.optim.lr", "0.001"]
+#: a step at the papers' rates, for batches of 512, can take networks of 8 channels to infinity
+FAST = ("stica", "brave")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,9 @@ def test_an_ablation_runs_shrunk(name: str, here: None, tmp_path: Path):
     out, suite = tmp_path / "suite", load_suite(name)
     rows = list(suite.rows.values())[:: len(suite.rows) - 1]
     chosen = ["--methods", ",".join(row.name for row in rows)]
-    slowly = SLOWLY if any(row.method == "stica" for row in rows) else []
+    slowly = [
+        w for m in FAST if any(r.method == m for r in rows) for w in (f"--methods.{m}.optim.lr", "0.001")
+    ]
     assert run(["bench", "--suite", name, *TOY, *slowly, *chosen, "--out", str(out)]) == 0
     records = {row_name(r): r for r in load_records(out)}
     assert set(records) == {*suite.references, *(row.name for row in rows)}
