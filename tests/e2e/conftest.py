@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import run_command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -38,20 +38,9 @@ def ssl_av(tmp_path: Path, cache: Path) -> Run:
     """``ssl_av("fit", "--method", "avid")`` in an empty folder far away from the repository."""
 
     def run(*words: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "ssl_av", *map(str, words)],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "SSL_AV_CACHE": str(cache),
-                "COLUMNS": "200",
-                "WANDB_MODE": "offline",
-                "WANDB__SERVICE_WAIT": "240",  # its process has 30 seconds to begin, else: too few on a busy machine
-            },
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        env = {**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200", "WANDB_MODE": "offline",
+               "WANDB__SERVICE_WAIT": "240"}  # fmt: skip
+        return run_command([str(word) for word in words], tmp_path, env, timeout)
 
     return run
 
