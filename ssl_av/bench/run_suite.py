@@ -97,9 +97,8 @@ def run_suite(
         if tracking.on:
             try:
                 log_suite(out, tracking)
-            except (
-                Exception
-            ) as e:  # the report is written: W&B's trouble must not make the suite a failed one
+            # The report is written: W&B's trouble must not make the suite a failed one.
+            except Exception as e:
                 console.print(f"W&B has not got the comparison: {' '.join(str(e).split())}", markup=False)
         return code
 

@@ -53,4 +53,5 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
         json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
     )
     found.get("evaluation", {}).pop("figures", None)
+    found.get("data", {}).pop("num_workers", None)  # how fast data arrive does not change a result
     return found

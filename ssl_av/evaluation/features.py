@@ -12,6 +12,7 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import AudioView, VideoView
+from ssl_av.errors import UserError
 from ssl_av.evaluation.protocols import Clips
 from ssl_av.evaluation.towers import Towers
 from ssl_av.evaluation.views import Column, Cut
@@ -88,6 +89,9 @@ def pieces(
         start: number of the first sample.
         seed: of random places and augmentation.
         progress: called with (done, total) batches.
+
+    Raises:
+        UserError: if a feature is NaN or infinite.
     """
     modalities = cut.together or tuple(dict.fromkeys(c.modality for c in columns))
     if cut.decode_size is not None:
@@ -101,6 +105,12 @@ def pieces(
             end += len(batch["index"]) + len(batch["skipped"])
             found = towers(batch, cut, columns, seed) if len(batch["index"]) else {}
             arrays = {column: x.numpy() for column, x in found.items()}
+            for column, x in arrays.items():
+                if not np.isfinite(x).all():  # nearest neighbours would make numbers of it
+                    raise UserError(
+                        f"the {column.modality} features of a batch hold NaN or infinity: the training went wrong, or "
+                        "the weights are not what they should be; a lower --method.optim.lr may help"
+                    )
             yield Piece(end, batch["index"].numpy(), arrays, dict(batch["skipped"]))
             if progress is not None:
                 progress(done, len(loader))

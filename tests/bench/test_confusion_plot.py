@@ -55,4 +55,6 @@ def test_seeds_on_the_same_samples_do_not_narrow_the_whiskers():
 
 
 def test_a_class_s_name_is_no_formula():
-    png(confusion_plot(np.eye(2, dtype=int), [r"$\no$", "a"]))
+    figure = confusion_plot(np.eye(2, dtype=int), [r"$\no$", "a"])
+    assert len(png(figure)) > 1000  # a formula that there is not would end the drawing
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [r"\$\no\$", "a"]

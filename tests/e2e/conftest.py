@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from commands import run_command
 
+from ssl_av.cli import main
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 #: makes a bench or a fit of seconds
@@ -55,3 +57,22 @@ def small_fit() -> list[str]:
 def small_bench() -> list[str]:
     """Options that make a bench one of seconds."""
     return SMALL_BENCH
+
+
+@pytest.fixture
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., None]:
+    """``refused(words, says)``: one line that says so, exit code 2, and nothing is written."""
+
+    def check(words: list[str], says: str) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert (ended.value.code, len(lines)) == (2, 1)
+        assert says in lines[0]
+        assert list(tmp_path.iterdir()) == []
+
+    return check

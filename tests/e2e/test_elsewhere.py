@@ -10,7 +10,7 @@ import yaml
 from tiny_esc import plant_esc
 
 from ssl_av.bench.records import load_records
-from ssl_av.cli import main, run
+from ssl_av.cli import run
 
 FIT = ["fit", "--method", "avid"]
 BENCH = ["bench", "--methods", "avid"]
@@ -116,12 +116,5 @@ def test_a_reference_is_measured_by_its_name(places: str, tmp_path: Path, monkey
         (["fit", "--method", "statistics"], "nothing to fit"),
     ],
 )
-def test_told_before_any_data_are_prepared(words, says, tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert (ended.value.code, len(lines)) == (2, 1)
-    assert says in lines[0]
-    assert list(tmp_path.iterdir()) == []
+def test_told_before_any_data_are_prepared(words, says, refused):
+    refused(words, says)

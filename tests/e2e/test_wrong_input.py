@@ -111,15 +111,8 @@ def test_one_line_and_exit_code_2(words, says, tmp_path: Path, cache: Path, monk
         (["fit", "--method.name", "3"], "unknown method '3'"),
     ],
 )
-def test_told_before_any_data_are_prepared(words, says, tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(SystemExit) as ended:
-        main(words)
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert (ended.value.code, len(lines)) == (2, 1)
-    assert says in lines[0]
-    assert list(tmp_path.iterdir()) == []
+def test_told_before_any_data_are_prepared(words, says, refused):
+    refused(words, says)
 
 
 @pytest.mark.slow

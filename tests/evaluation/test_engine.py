@@ -247,3 +247,17 @@ def test_squares_of_a_frame():
     plain = VideoTransform(16).eval()(video[:, :, :, 6:18, 6:18].contiguous(), torch.ones(2))
     middle = (..., slice(2, -2), slice(2, -2))  # at the border a neighbour of the square is read
     torch.testing.assert_close(inner[middle], plain[middle])
+
+
+class Broken(nn.Module):
+    """Gives NaN."""
+
+    modality = "audio"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.full((len(x), 3, 1, 1), torch.nan)
+
+
+def test_features_that_are_no_numbers_are_said_to_be(sounds: Path) -> None:
+    with pytest.raises(UserError, match="audio features of a batch hold NaN or infinity"):
+        evaluate(Broken(), "knn", sounds)
