@@ -20,7 +20,7 @@ from rich.table import Table
 from torch import Tensor
 from torchvision.transforms import v2
 
-from ssl_av.allocator import keep_freed_memory
+from ssl_av.training.allocator import keep_freed_memory
 from ssl_av.transforms import VideoAugment, VideoTransform, video_augment
 from ssl_av.transforms.texture import blur_kernel_size
 

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from clips import make_clips
 
-from ssl_av.allocator import keep_freed_memory
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Row, build_manifest
 from ssl_av.data.media import create_reader
 from ssl_av.data.views import AudioView, StartsWith, VideoView
+from ssl_av.training.allocator import keep_freed_memory
 
 VIEWS = {"video": VideoView(8, 16.0, 112), "audio": AudioView(2.0, 24_000, when=StartsWith("video"))}
 TARGET = 0.95

@@ -22,8 +22,8 @@ import numpy as np
 import psutil
 from clips import make_clips
 
-from ssl_av.allocator import keep_freed_memory
 from ssl_av.data.media import AudioRequest, MediaError, VideoRequest, create_reader
+from ssl_av.training.allocator import keep_freed_memory
 
 TARGET = 50.0
 """MB of growth."""

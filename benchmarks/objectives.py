@@ -34,10 +34,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ssl_av.allocator import keep_freed_memory
 from ssl_av.memory import Expansion, agreement_positives, sample_negatives
 from ssl_av.methods import create_method
 from ssl_av.methods.base import Method
+from ssl_av.training.allocator import keep_freed_memory
 
 Way = Callable[[], object]
 KINDS: tuple[Expansion, ...] = ("agreement", "video", "audio", "either")

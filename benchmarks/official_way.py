@@ -40,7 +40,6 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-from ssl_av.allocator import keep_freed_memory
 from ssl_av.data.datamodule import ClipDataset, EpochSampler, collate
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Row, build_manifest
@@ -49,6 +48,7 @@ from ssl_av.data.pack import Pack
 from ssl_av.data.pack.build import build_pack
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.views import AudioView, Near, VideoView, Window, draw_starts
+from ssl_av.training.allocator import keep_freed_memory
 from ssl_av.transforms import AudioTransform, VideoTransform, spectrogram, video_augment
 
 SIZE, RATE = 112, 24_000

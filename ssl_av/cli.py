@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from ssl_av import __version__, commands, rerun
+from ssl_av import __version__, commands
 from ssl_av.bench.space import parse_trials
 from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
+from ssl_av.runs import rerun
 from ssl_av.tracking import commands as tracking
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
-from ssl_av.resume import checkpoints
 from ssl_av.tracking.commands import options as tracking_options
+from ssl_av.training.resume import checkpoints
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -106,7 +106,7 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     config = fit_config(args, dotted, recipe)
     check_settings(config)
     if args.dry_run:
-        from ssl_av.dry_run import dry_run
+        from ssl_av.runs.dry_run import dry_run
 
         return dry_run(config, recipe, args.devices, args.tflops)
     name = (args.recipe or config.method["name"]).replace("/", "-").removesuffix(".yaml")
@@ -134,7 +134,7 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     from ssl_av.data.once import decode_once
     from ssl_av.data.prepare import prepare_manifest
     from ssl_av.quiet import quiet
-    from ssl_av.run import asked_views, build_method, execute
+    from ssl_av.runs.run import asked_views, build_method, execute
 
     quiet()
     console = Console()
@@ -161,7 +161,7 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
 
 def _start(out: Path, config: RunConfig) -> Path:
     """The checkpoint that ``--resume`` goes on from; says so if it is not the last one."""
-    from ssl_av.resume import last_checkpoint, resumable
+    from ssl_av.training.resume import last_checkpoint, resumable
 
     check_resume(out, config)
     start, last = resumable(out), last_checkpoint(out)
@@ -187,7 +187,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.evaluation.towers import Towers, trained_hash
     from ssl_av.options import check
     from ssl_av.quiet import quiet
-    from ssl_av.run import asked_views, describe, write_json
+    from ssl_av.runs.run import asked_views, describe, write_json
 
     quiet()
     subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)

@@ -12,7 +12,7 @@ import yaml
 from ssl_av.bench.budget import Budget
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
-from ssl_av.safety import Safety
+from ssl_av.training.safety import Safety
 from ssl_av.whole import whole_file
 
 

@@ -134,7 +134,7 @@ def resolve_suite(
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import Inputs, Networks
     from ssl_av.options import check
-    from ssl_av.safety import Safety
+    from ssl_av.training.safety import Safety
 
     where = "recipe"
     if base is None:

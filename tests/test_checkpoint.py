@@ -10,7 +10,7 @@ import torch
 from ssl_av.checkpoint import load_backbone, load_method
 from ssl_av.errors import UserError
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 
 SMALL = {
     "networks": {

@@ -20,7 +20,7 @@ class Budget:
         samples: source videos seen, however many views of each a method takes.
         steps: optimiser steps.
         flops: operations of the networks' forward and backward, as they are counted for each method
-            (`ssl_av.flops`): a method of two views gets fewer steps for them than a method of one.
+            (`ssl_av.training.flops`): a method of two views gets fewer steps for them than a method of one.
         minutes: of training: waiting for data, augmenting and steps, without evaluation (`Clock`).
         epochs: passes over the training split.
     """

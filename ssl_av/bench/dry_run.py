@@ -21,10 +21,10 @@ from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
 from ssl_av.bench.wording import duration
 from ssl_av.config import RunConfig
-from ssl_av.cost import Cost, measure
 from ssl_av.data.loading import cores
-from ssl_av.dry_run import training_samples
-from ssl_av.resume import peek
+from ssl_av.runs.cost import Cost, measure
+from ssl_av.runs.dry_run import training_samples
+from ssl_av.training.resume import peek
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 
 from ssl_av.bench.records import find, row_name
 from ssl_av.config import RunConfig
-from ssl_av.cost import Cost
-from ssl_av.run import new_method
+from ssl_av.runs.cost import Cost
+from ssl_av.runs.run import new_method
 
 FLOPS = 1e11
 """Of the networks in a measured step, at most (but two videos): a few seconds of a laptop."""
@@ -65,7 +65,7 @@ def from_a_step(config: RunConfig, cost: Cost, samples: int, steps: int, share: 
 
     Args:
         config: the run.
-        cost: what `ssl_av.cost.measure` says of it.
+        cost: what `ssl_av.runs.cost.measure` says of it.
         samples: videos in the training split.
         steps: how many.
         share: runs that share the cores.

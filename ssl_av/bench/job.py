@@ -82,7 +82,7 @@ class RunJob:
 
 def _in_training() -> bool:
     """Whether a training would heed SIGTERM between two steps."""
-    from ssl_av.signals import Signals
+    from ssl_av.training.signals import Signals
 
     return isinstance(getattr(signal.getsignal(signal.SIGTERM), "__self__", None), Signals)
 

@@ -45,7 +45,7 @@ def perform(
         _print_to(folder / "log.txt", new=begin is None)
         from ssl_av.data.manifest import Manifest
         from ssl_av.errors import UserError
-        from ssl_av.run import execute, write_record
+        from ssl_av.runs.run import execute, write_record
 
         started = now()
         last = [0.0]

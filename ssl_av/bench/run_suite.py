@@ -18,7 +18,6 @@ from ssl_av.bench.perform import failure, now
 from ssl_av.bench.records import append_record, row_name
 from ssl_av.bench.report import write_report
 from ssl_av.bench.runs import finished
-from ssl_av.bench.spending import Plan
 from ssl_av.bench.suite import Suite, SuiteFolder, before
 from ssl_av.bench.summary import summary_table
 from ssl_av.bench.tune import check_tuning, tune
@@ -31,9 +30,10 @@ from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.methods import method_class
-from ssl_av.run import asked_views, build_method
+from ssl_av.runs.run import asked_views, build_method
 from ssl_av.tracking import Tracking
 from ssl_av.tracking.suite import log_suite
+from ssl_av.training.spending import Plan
 
 Record = dict[str, Any]
 

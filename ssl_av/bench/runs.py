@@ -11,7 +11,7 @@ import yaml
 
 from ssl_av.config import RunConfig, load_yaml
 from ssl_av.errors import UserError
-from ssl_av.resume import newest_whole
+from ssl_av.training.resume import newest_whole
 
 
 def run_name(config: RunConfig) -> str:

@@ -18,8 +18,8 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check
-from ssl_av.safety import Safety
 from ssl_av.tracking.settings import Tracking
+from ssl_av.training.safety import Safety
 
 ABOUT, PART = "suite.json", "suite.part"
 """What a suite is, and what is left of that where a process died while it wrote it."""

@@ -26,7 +26,6 @@ from rich.console import Console
 from ssl_av.bench.launch import Task
 from ssl_av.bench.live import Board
 from ssl_av.bench.space import nested, said
-from ssl_av.bench.spending import Plan
 from ssl_av.bench.suite import Suite
 from ssl_av.config import RunConfig, merge
 from ssl_av.data.manifest import Manifest
@@ -34,7 +33,8 @@ from ssl_av.errors import UserError
 from ssl_av.methods import method_class
 from ssl_av.methods.settings import plain, resolve
 from ssl_av.options import check
-from ssl_av.run import build_method
+from ssl_av.runs.run import build_method
+from ssl_av.training.spending import Plan
 
 if TYPE_CHECKING:
     from ssl_av.bench.run_suite import Launch

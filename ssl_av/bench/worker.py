@@ -29,7 +29,7 @@ def context() -> Any:
     """Processes are forked from a clean server that has imported torch once; spawned where that cannot be."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         found = multiprocessing.get_context("forkserver")
-        found.set_forkserver_preload(["ssl_av.run"])
+        found.set_forkserver_preload(["ssl_av.runs.run"])
         return found
     return multiprocessing.get_context("spawn")
 

@@ -22,7 +22,7 @@ from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.data.watch import Overdue, time_limit
 from ssl_av.errors import UserError
-from ssl_av.signals import leave_to_trainer
+from ssl_av.training.signals import leave_to_trainer
 
 
 class ClipDataset(Dataset[Batch]):

@@ -105,7 +105,7 @@ def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen],
     Raises:
         UserError: if not one can be read.
     """
-    from ssl_av.run import build_method
+    from ssl_av.runs.run import build_method
 
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
     train = usable.split("train")

@@ -14,14 +14,14 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.deadline import deadline_of, total_steps
 from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Features, extract
 from ssl_av.evaluation.metrics import effective_rank, feature_std
 from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
-from ssl_av.rng import undisturbed
+from ssl_av.training.deadline import deadline_of, total_steps
+from ssl_av.training.rng import undisturbed
 
 Curve = list[tuple[float, float]]
 

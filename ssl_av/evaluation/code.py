@@ -10,7 +10,16 @@ import torch
 
 import ssl_av
 
-PARTS = ("backbones", "data/media", "data/views", "transforms", "evaluation/towers.py", "evaluation/views.py")
+PARTS = (
+    "backbones",
+    "data/media",
+    "data/pack",
+    "data/views",
+    "methods/statistics.py",
+    "transforms",
+    "evaluation/towers.py",
+    "evaluation/views.py",
+)
 """What lies between a file and its features; heads are a part of a method, whose settings and weights are hashed."""
 
 

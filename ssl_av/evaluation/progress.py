@@ -14,7 +14,7 @@ from rich.progress import (
 
 
 class Evaluating:
-    """Shows what `ssl_av.run.evaluate` reports: a bar with the time left; lines where there is no terminal.
+    """Shows what `ssl_av.runs.run.evaluate` reports: a bar with the time left; lines where there is no terminal.
 
     Use it as a context; it is the callback.
     """

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
-from ssl_av.deadline import deadline_of
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
+from ssl_av.training.deadline import deadline_of
 from ssl_av.transforms import AudioTransform, VideoTransform, audio_augment, spectrogram, video_augment
 from ssl_av.transforms.flow import FlowTransform, flow_augment
 

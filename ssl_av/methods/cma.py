@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ssl_av.deadline import total_steps
 from ssl_av.errors import UserError
 from ssl_av.memory import Expansion, agreement_positives, sample_negatives
 from ssl_av.methods import register_method
 from ssl_av.methods.avid import AVID
 from ssl_av.methods.base import Batch, Embeddings
 from ssl_av.methods.settings import Inputs, Networks, Optim, check_choice, check_positive
+from ssl_av.training.deadline import total_steps
 
 # What an AVID checkpoint gives to CMA: networks, memory and Z̄.
 PARTS = ("backbones.", "projectors.", "bank.", "partition")

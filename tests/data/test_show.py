@@ -52,7 +52,7 @@ def test_frames_and_times_are_those_of_the_file(root: Path) -> None:
 
 def test_what_is_shown_as_augmented_is_what_training_gets(root: Path) -> None:
     from ssl_av.data.datamodule import ClipDataset, collate
-    from ssl_av.run import build_method
+    from ssl_av.runs.run import build_method
 
     config = configured(root, "avid")
     manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading, progress=False)

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from ssl_av.resume import last_checkpoint, peek
+from ssl_av.training.resume import last_checkpoint, peek
 
 # The command line, dying at the end of a step as the first of its words says.
 KILLER = """
 import os, signal, sys
-from ssl_av.signals import Signals
+from ssl_av.training.signals import Signals
 step = int(sys.argv.pop(1))
 def die(self, trainer, *rest):
     if trainer.global_step == step:

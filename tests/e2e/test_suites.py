@@ -17,7 +17,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.options import list_configs
 from ssl_av.recipes import load_recipe
-from ssl_av.run import execute
+from ssl_av.runs.run import execute
 
 ABLATIONS = sorted(name for name in list_configs("suites") if name.startswith("ablation-"))
 TOY = ["--shrink", "--budget", "steps=1", "--data.train", "12"]

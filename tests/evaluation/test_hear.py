@@ -13,7 +13,7 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation import hear
 from ssl_av.evaluation.hear import HearModel, get_scene_embeddings, get_timestamp_embeddings, load_model
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 from ssl_av.transforms.spectrograms import FrontEnd
 
 SMALL = {

@@ -12,7 +12,7 @@ from ssl_av.errors import UserError
 from ssl_av.interop.commands import LAYOUTS
 from ssl_av.interop.official import LAYOUTS as READ
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 
 SMALL = {
     "networks": {

@@ -9,7 +9,7 @@ import torch
 
 from ssl_av.cli import run
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 
 PAGE = Path(__file__).parents[2] / "docs" / "weights.md"
 

@@ -14,7 +14,7 @@ from ssl_av.errors import UserError
 from ssl_av.interop.export import backbones_of, write_export
 from ssl_av.interop.start import describe, initialise
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 
 NETWORKS = {
     "video": "r2plus1d_10", "video_args": {"width": 4}, "audio": "conv9_audio", "audio_args": {"width": 4}

@@ -59,7 +59,7 @@ def test_settings_that_cannot_be(settings: dict, says: str):
 
 def test_it_has_nothing_to_learn_and_comes_back_from_its_settings(tmp_path):
     from ssl_av import load_method
-    from ssl_av.run import save_untrained
+    from ssl_av.runs.run import save_untrained
 
     method = create_method("statistics", inputs=INPUTS, cells=4, region=(0.0, 0.5, 1.0, 1.0))
     assert not list(method.parameters())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ssl_av.errors import UserError
 from ssl_av.memory import MemoryBank, agreement_positives, sample_negatives
 from ssl_av.methods import create_method
-from ssl_av.run import save_untrained
+from ssl_av.runs.run import save_untrained
 
 Array = NDArray[np.float64]
 N, B, K, D, TAU = 30, 4, 7, 6, 0.07

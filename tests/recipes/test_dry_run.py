@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from ssl_av import cost
 from ssl_av.cli import run
 from ssl_av.config import RunConfig
-from ssl_av.cost import Cost, measure
-from ssl_av.dry_run import training_samples
 from ssl_av.errors import UserError
 from ssl_av.recipes import load_recipe, recipe_names
+from ssl_av.runs import cost
+from ssl_av.runs.cost import Cost, measure
+from ssl_av.runs.dry_run import training_samples
 
 Resolve = Callable[..., RunConfig]
 #: forward and backward of one video in 10⁹ operations, counted by hand or from the papers: STiCA's table 1d has

@@ -16,7 +16,7 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.quiet import quiet
 from ssl_av.recipes import load_recipe, recipe_names
-from ssl_av.run import execute
+from ssl_av.runs.run import execute
 
 Resolve = Callable[..., RunConfig]
 #: what a recipe chooses and a shrunk one must not change

@@ -12,7 +12,7 @@ from pathlib import Path
 
 #: the server only imports; each command is a process of its own that is forked from it
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["ssl_av.cli", "ssl_av.run", "sklearn.svm", "av"])
+_CONTEXT.set_forkserver_preload(["ssl_av.cli", "ssl_av.runs.run", "sklearn.svm", "av"])
 
 
 def run_command(

@@ -17,8 +17,8 @@ from ssl_av.config import Budget, Evaluation, RunConfig
 from ssl_av.data.manifest import Manifest, Row, build_manifest
 from ssl_av.data.media import create_reader
 from ssl_av.data.synthav import render_file
-from ssl_av.run import execute
-from ssl_av.safety import Safety
+from ssl_av.runs.run import execute
+from ssl_av.training.safety import Safety
 
 STEPS = 6
 

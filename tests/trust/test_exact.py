@@ -18,10 +18,10 @@ from ssl_av.config import Budget, RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import Interrupted
 from ssl_av.evaluation.callbacks import Collapse
-from ssl_av.logs import read_rows
-from ssl_av.resume import is_whole, last_checkpoint, newest_whole, peek
-from ssl_av.run import execute
-from ssl_av.saving import Checkpoints
+from ssl_av.runs.run import execute
+from ssl_av.training.logs import read_rows
+from ssl_av.training.resume import is_whole, last_checkpoint, newest_whole, peek
+from ssl_av.training.saving import Checkpoints
 
 METHODS = ("avid", "brave", "cma", "crisscross", "stica", "supervised")
 
@@ -209,7 +209,7 @@ def test_the_last_ones_and_the_best_are_kept(clips: Manifest, config_of, tmp_pat
 def test_every_so_many_minutes(
     clips: Manifest, config_of: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from ssl_av import saving
+    from ssl_av.training import saving
 
     written = []
     write = saving.write_checkpoint

@@ -14,9 +14,9 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.errors import UserError
 from ssl_av.evaluation.callbacks import Collapse
 from ssl_av.methods.base import Method
-from ssl_av.resume import is_whole, last_checkpoint, peek
-from ssl_av.run import execute
-from ssl_av.saving import write_checkpoint
+from ssl_av.runs.run import execute
+from ssl_av.training.resume import is_whole, last_checkpoint, peek
+from ssl_av.training.saving import write_checkpoint
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_nan_is_passed_over_and_counted(clips: Manifest, config_of, spoil, tmp_p
 def test_nothing_but_nan_ends_the_training_after_all(
     clips: Manifest, config_of, spoil, monkeypatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ssl_av.nonfinite.IN_A_ROW", 2)
+    monkeypatch.setattr("ssl_av.training.nonfinite.IN_A_ROW", 2)
     spoil({1, 2, 3, 4, 5})
     with pytest.raises(
         UserError, match="2 batches before this one were passed over; the last good checkpoint"
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written(clips: Manifest, config_of, monkeypatch
             return write_checkpoint(checkpoint, path, keep)
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path.with_name("last.ckpt.part")))
 
-    monkeypatch.setattr("ssl_av.saving.write_checkpoint", refuse)
+    monkeypatch.setattr("ssl_av.training.saving.write_checkpoint", refuse)
     with pytest.raises(
         UserError, match=r"last\.ckpt\.part cannot be written: Read-only file system.*is .*last"
     ):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ssl_av.config import Budget, RunConfig
-from ssl_av.logs import loggers, read_rows
+from ssl_av.training.logs import loggers, read_rows
 
 RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=9))
 

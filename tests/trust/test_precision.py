@@ -13,7 +13,7 @@ import torch
 from ssl_av.config import Budget
 from ssl_av.data.manifest import Manifest
 from ssl_av.methods.base import Method
-from ssl_av.run import execute
+from ssl_av.runs.run import execute
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ from ssl_av import ranks
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite
 from ssl_av.evaluation.callbacks import OnlineProbe
-from ssl_av.resume import between_batches, last_checkpoint
-from ssl_av.rng import random_state, set_random_state
-from ssl_av.safety import Safety
+from ssl_av.training.resume import between_batches, last_checkpoint
+from ssl_av.training.rng import random_state, set_random_state
+from ssl_av.training.safety import Safety
 from ssl_av.whole import whole_file
 
 

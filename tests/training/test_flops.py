@@ -9,8 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssl_av.config import merge
-from ssl_av.flops import meta_batch, step_flops
 from ssl_av.methods import create_method
+from ssl_av.training.flops import meta_batch, step_flops
 
 SMALL = {
     "inputs": {"frames": 4, "size": 32, "front_end": "small", "audio_seconds": 1.0},

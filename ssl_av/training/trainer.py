@@ -11,22 +11,22 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssl_av.accounting import Accounting, Clock
-from ssl_av.bench.spending import Plan
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.deadline import total_steps
-from ssl_av.energy import this_machine
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
 from ssl_av.evaluation.engine import Report
-from ssl_av.logs import loggers
 from ssl_av.methods.base import Method
-from ssl_av.nonfinite import PassOver
-from ssl_av.resume import peek
-from ssl_av.saving import Checkpoints, WholeFiles
-from ssl_av.signals import Signals
 from ssl_av.tracking.runs import begin_run
+from ssl_av.training.accounting import Accounting, Clock
+from ssl_av.training.deadline import total_steps
+from ssl_av.training.energy import this_machine
+from ssl_av.training.logs import loggers
+from ssl_av.training.nonfinite import PassOver
+from ssl_av.training.resume import peek
+from ssl_av.training.saving import Checkpoints, WholeFiles
+from ssl_av.training.signals import Signals
+from ssl_av.training.spending import Plan
 
 
 @dataclass
@@ -95,7 +95,7 @@ def train(
         out: the run's folder.
         report: called as the training goes on.
         callbacks: further Lightning callbacks (a progress bar).
-        resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+        resume: the checkpoint to continue from (`ssl_av.training.resume.resumable`).
         share: runs that share this machine.
 
     Raises:

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 
-from ssl_av import accounting
-from ssl_av.bench.spending import Plan
 from ssl_av.config import RunConfig
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.quiet import quiet
 from ssl_av.resolve import resolve_suite
-from ssl_av.resume import last_checkpoint
-from ssl_av.run import build_method, execute
+from ssl_av.runs.run import build_method, execute
+from ssl_av.training import accounting
+from ssl_av.training.resume import last_checkpoint
+from ssl_av.training.spending import Plan
 
 DATA = {"train": 24, "val": 8, "test": 8, "batch_size": 8, "num_workers": 0, "pack": "none"}
 SIZES = {

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ssl_av.config import Budget, RunConfig
 from ssl_av.errors import UserError
-from ssl_av.rerun import _compare, config_of, read_record
+from ssl_av.runs.rerun import _compare, config_of, read_record
 
 RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=2))
 

@@ -11,7 +11,7 @@ import pytest
 PROGRAM = """
 import resource
 import numpy as np
-from ssl_av.allocator import keep_freed_memory
+from ssl_av.training.allocator import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 def step():

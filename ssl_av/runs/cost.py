@@ -9,9 +9,9 @@ from torch import nn
 
 from ssl_av.config import RunConfig
 from ssl_av.errors import UserError
-from ssl_av.flops import meta_batch, one_step
 from ssl_av.methods.base import Method
-from ssl_av.run import new_method
+from ssl_av.runs.run import new_method
+from ssl_av.training.flops import meta_batch, one_step
 
 #: float32 values that an optimiser keeps for each parameter.
 STATE = {"adam": 2, "adamw": 2, "larc": 2, "sgd": 1, "lars": 1}
@@ -62,7 +62,7 @@ class Cost:
 
 
 def measure(config: RunConfig, training_samples: int) -> Cost:
-    """Runs one step of a run on the meta device (`ssl_av.flops` says what is counted).
+    """Runs one step of a run on the meta device (`ssl_av.training.flops` says what is counted).
 
     Args:
         config: the run.

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from ssl_av.accounting import Accounting
 from ssl_av.bench.budget import Budget
 from ssl_av.config import RunConfig
-from ssl_av.deadline import Deadline
-from ssl_av.flops import step_flops
 from ssl_av.methods.base import Method
+from ssl_av.training.accounting import Accounting
+from ssl_av.training.deadline import Deadline
+from ssl_av.training.flops import step_flops
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Plan:
         budget: what was asked for.
         steps: of the optimiser; None where the clock alone tells.
         samples: source videos a step.
-        flops: operations a step (`ssl_av.flops`); None where they were not or cannot be counted.
+        flops: operations a step (`ssl_av.training.flops`); None where they were not or cannot be counted.
     """
 
     budget: Budget

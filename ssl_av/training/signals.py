@@ -14,7 +14,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.plugins.environments import SLURMEnvironment
 
 from ssl_av.errors import Interrupted
-from ssl_av.resume import newest_whole, peek
+from ssl_av.training.resume import newest_whole, peek
 
 HEEDED = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, n))
 """A scheduler's warning before it kills, Ctrl-C, and what SLURM sends when it was asked to (``--signal=USR1@90``)."""

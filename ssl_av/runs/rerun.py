@@ -41,9 +41,9 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     check_folder("--out", folder)
     from rich.console import Console
 
-    from ssl_av.environment import environment
     from ssl_av.quiet import quiet
-    from ssl_av.run import execute
+    from ssl_av.runs.environment import environment
+    from ssl_av.runs.run import execute
 
     quiet()
     console = Console(soft_wrap=True, highlight=False)
@@ -104,7 +104,7 @@ def data_of(file: Path, record: Mapping[str, Any], config: RunConfig, new_data: 
     from ssl_av.data.once import decode_once
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.data.views import modalities
-    from ssl_av.run import asked_views, build_method
+    from ssl_av.runs.run import asked_views, build_method
 
     name = config.data["name"]
     of_suite = file.parent.parent / "manifest.arrow"

@@ -23,7 +23,7 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
     from rich.console import Console
     from rich.table import Table
 
-    from ssl_av.cost import measure
+    from ssl_av.runs.cost import measure
 
     samples = training_samples(config, recipe)
     cost = measure(config, samples)

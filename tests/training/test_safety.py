@@ -8,7 +8,7 @@ import yaml
 from ssl_av import cli
 from ssl_av.config import Budget, RunConfig
 from ssl_av.errors import Interrupted, UserError
-from ssl_av.safety import Safety
+from ssl_av.training.safety import Safety
 
 RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=2))
 

@@ -11,9 +11,9 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler
 
-from ssl_av.deadline import total_steps
-from ssl_av.energy import Energy
 from ssl_av.methods.base import Method
+from ssl_av.training.deadline import total_steps
+from ssl_av.training.energy import Energy
 
 
 class Clock(Profiler):

@@ -12,7 +12,7 @@ import torch
 
 from ssl_av.config import RunConfig
 from ssl_av.errors import NotFinite, UserError
-from ssl_av.resume import newest_whole
+from ssl_av.training.resume import newest_whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

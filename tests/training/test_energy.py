@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ssl_av.accounting import Clock
-from ssl_av.energy import Energy
+from ssl_av.training.accounting import Clock
+from ssl_av.training.energy import Energy
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from ssl_av.deadline import Deadline, total_steps
 from ssl_av.evaluation.callbacks import OnlineProbe
 from ssl_av.methods.settings import Optim
 from ssl_av.optim import create_optimizer
 from ssl_av.optim.schedules import schedule
+from ssl_av.training.deadline import Deadline, total_steps
 
 
 class Timed(pl.LightningModule):

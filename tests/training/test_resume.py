@@ -11,7 +11,7 @@ import torch
 from ssl_av import commands
 from ssl_av.config import Budget, RunConfig
 from ssl_av.errors import UserError
-from ssl_av.resume import is_whole, resumable
+from ssl_av.training.resume import is_whole, resumable
 
 RUN = RunConfig({"name": "avid", "dim": 8}, {"name": "synthav"}, Budget(steps=2))
 

@@ -12,9 +12,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ssl_av.accounting import peak_memory_mb
-from ssl_av.allocator import keep_freed_memory
-from ssl_av.bench.spending import Plan, spent
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.flow import describe_flow
@@ -22,23 +19,26 @@ from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import restrict
 from ssl_av.data.views import AudioView, View, modalities
-from ssl_av.environment import environment
 from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
-from ssl_av.faults import faults_explained
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
-from ssl_av.record import Record, describe, write_json, write_record
-from ssl_av.resume import last_checkpoint
-from ssl_av.saving import write_checkpoint
+from ssl_av.runs.environment import environment
+from ssl_av.runs.record import Record, describe, write_json, write_record
 from ssl_av.tracking.runs import finish_run
-from ssl_av.training import Training, train
+from ssl_av.training.accounting import peak_memory_mb
+from ssl_av.training.allocator import keep_freed_memory
+from ssl_av.training.faults import faults_explained
+from ssl_av.training.resume import last_checkpoint
+from ssl_av.training.saving import write_checkpoint
+from ssl_av.training.spending import Plan, spent
+from ssl_av.training.trainer import Training, train
 
 
 def build_method(config: RunConfig, manifest: Manifest) -> Method:
@@ -82,7 +82,7 @@ def execute(
         out: the run's folder.
         report: called as the run goes on.
         callbacks: further Lightning callbacks (a progress bar).
-        resume: the checkpoint to continue from (`ssl_av.resume.resumable`).
+        resume: the checkpoint to continue from (`ssl_av.training.resume.resumable`).
         share: runs that share this machine's cores.
 
     Returns:

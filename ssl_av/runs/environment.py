@@ -53,7 +53,7 @@ def _cpu_name() -> str:
 
 def _revision() -> str | None:
     """The checkout's revision, marked ``-dirty`` where it differs from it."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from ssl_av.accounting import Clock
+from ssl_av.training.accounting import Clock
 
 
 class Slow(pl.LightningModule):

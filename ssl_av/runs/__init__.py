@@ -1,0 +1,1 @@
+"""One run: what it would cost, running it, its record, and running a record again."""
