@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ssl_av.errors import UserError
 
 if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
     from ssl_av.config import RunConfig
 
 MOST = 2**32
@@ -108,8 +110,8 @@ def check_settings(config: RunConfig) -> None:
     _ = config.loading, resolve(method_class(config.method["name"]), own)
 
 
-def check_trainer(settings: Mapping[str, Any]) -> None:
-    """The Lightning trainer takes these arguments on this machine.
+def check_trainer(settings: Mapping[str, Any]) -> pl.Trainer:
+    """The Lightning trainer takes these arguments on this machine: one that has them, and nothing to do.
 
     Raises:
         UserError: with the trainer's own reason.
@@ -121,7 +123,7 @@ def check_trainer(settings: Mapping[str, Any]) -> None:
 
     quiet()
     try:
-        pl.Trainer(
+        return pl.Trainer(
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             **{k: v for k, v in settings.items() if not k.startswith("enable_")},
         )  # fmt: skip

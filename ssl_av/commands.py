@@ -14,6 +14,7 @@ from ssl_av.checks import check_folder, check_resume, check_seeds, check_setting
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.tracking.commands import options as tracking_options
+from ssl_av.training.group import Group, is_first
 from ssl_av.training.resume import checkpoints
 
 if TYPE_CHECKING:
@@ -123,10 +124,14 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
     start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
-    if not resume and out.is_dir() and any(out.iterdir()):
-        raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
-    check_folder("--out", out)
-    check_trainer(config.trainer)
+    first = is_first()
+    if first:  # the others find it as that one has left it
+        if not resume and out.is_dir() and any(out.iterdir()):
+            raise UserError(
+                f"--out {out}: exists already; add --resume to continue it, or give another --out"
+            )
+        check_folder("--out", out)
+    group = Group.of(config.trainer)
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import RichProgressBar
     from rich.console import Console
@@ -137,10 +142,11 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     from ssl_av.runs.run import asked_views, build_method, execute
 
     quiet()
-    console = Console()
-    manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
-    views = asked_views(build_method(config, manifest))
-    manifest = decode_once(manifest, config.data["name"], config.loading, views)
+    console = Console(quiet=not first)
+    with group.in_turn():
+        manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading, progress=first)
+        views = asked_views(build_method(config, manifest))
+        manifest = decode_once(manifest, config.data["name"], config.loading, views)
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []
 
     def say(what: str, done: int, total: int, numbers: dict[str, float]) -> None:
@@ -165,7 +171,7 @@ def _start(out: Path, config: RunConfig) -> Path:
 
     check_resume(out, config)
     start, last = resumable(out), last_checkpoint(out)
-    if start != last:
+    if start != last and is_first():
         state = "damaged or cut off" if last.exists() else "gone"
         print(f"ssl-av: warning: {last} is {state}; going on from {start}, which is older", file=sys.stderr)
     return start

@@ -29,7 +29,11 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Us
     return UserError(f"unknown {kind} '{name}'{guess}{more}")
 
 
-class NotFinite(UserError):
+class Agreed(UserError):
+    """Ends a training on all its processes alike; the first one says it."""
+
+
+class NotFinite(Agreed):
     """A training came upon NaN or infinity."""
 
 
@@ -45,3 +49,10 @@ class Interrupted(SystemExit):
         super().__init__(128 + number)
         self.number = number
         self.said = said
+
+
+class Dismissed(SystemExit):
+    """Ends a process that is not the first of its training: what is left to do and to say is that one's."""
+
+    def __init__(self) -> None:
+        super().__init__(0)

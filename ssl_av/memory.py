@@ -48,7 +48,8 @@ class MemoryBank(nn.Module):
     def update(self, index: Tensor, video: Tensor, audio: Tensor) -> None:
         """Moves the rows ``index`` towards the embeddings of their samples.
 
-        On several ranks every rank applies every rank's update, in the same order, so all banks stay equal.
+        On several ranks every rank applies every rank's update, so all banks stay equal. A row that occurs several
+        times, in whichever ranks, moves once: towards the mean of the directions of its embeddings.
 
         Args:
             index: [B] rows.
@@ -56,9 +57,15 @@ class MemoryBank(nn.Module):
             audio: [B, D] audio embeddings.
         """
         self._check(index, video, audio)
-        index, video, audio = (torch.cat(ranks.gather(x)) for x in (index, video.detach(), audio.detach()))
+        index, video, audio = (torch.cat(ranks.gather(x)) for x in (index, video, audio))
+        rows, where, often = index.unique(return_inverse=True, return_counts=True)
+        several = len(rows) < len(index)
         for bank, new in ((self.video, video), (self.audio, audio)):
             new = F.normalize(new.to(bank.dtype), dim=1)
+            if several:  # in float64: the order of the sum is lost in the rounding
+                total = new.new_zeros(len(rows), new.shape[1], dtype=torch.float64)
+                new = (total.index_add_(0, where, new.double()) / often[:, None]).to(bank.dtype)
+                index = rows
             mixed = bank[index] * self.momentum + new * (1 - self.momentum)
             bank[index] = F.normalize(mixed, dim=1)
 
@@ -125,7 +132,12 @@ def sample_negatives(index: Tensor, n: int, size: int, exclude: Tensor | None = 
 
 @torch.no_grad()
 def agreement_positives(
-    video: Tensor, audio: Tensor, k: int, kind: Expansion = "agreement", chunk: int = 256
+    video: Tensor,
+    audio: Tensor,
+    k: int,
+    kind: Expansion = "agreement",
+    chunk: int = 256,
+    only: range | None = None,
 ) -> Tensor:
     """The k samples that agree most with each sample (CMA eq. 6–7).
 
@@ -138,9 +150,10 @@ def agreement_positives(
         kind: ``agreement`` ranks by min(video, audio) (eq. 6), ``either`` by their maximum, ``video`` and
             ``audio`` by one modality alone (figure 4).
         chunk: rows handled at once.
+        only: those of these rows alone; None: of all N.
 
     Returns:
-        [N, k] row indices, best first.
+        [N, k], or [len(only), k], row indices, best first.
     """
     size = len(video)
     if video.shape != audio.shape:
@@ -150,13 +163,14 @@ def agreement_positives(
     if kind not in ("agreement", "video", "audio", "either"):
         raise ValueError(f"unknown kind '{kind}'; known: agreement, video, audio, either")
     combine = {"agreement": torch.minimum, "either": torch.maximum}.get(kind)
-    out = torch.empty(size, k, dtype=torch.long, device=video.device)
+    asked = range(size) if only is None else only
+    out = torch.empty(len(asked), k, dtype=torch.long, device=video.device)
     # One buffer for all chunks, filled up to whole groups with what is never chosen.
     width = -(-size // GROUP) * GROUP
     score = torch.full((min(chunk, size), width), -torch.inf, dtype=video.dtype, device=video.device)
     second = torch.empty_like(score[:, :size]) if combine else None
-    for begin in range(0, size, chunk):
-        rows = slice(begin, min(begin + chunk, size))
+    for begin in range(asked.start, asked.stop, chunk):
+        rows = slice(begin, min(begin + chunk, asked.stop))
         here = score[: rows.stop - begin]
         alike = here[:, :size]
         first = audio if kind == "audio" else video
@@ -166,7 +180,7 @@ def agreement_positives(
             combine(alike, second[: len(alike)], out=alike)
         own = torch.arange(rows.start, rows.stop, device=video.device)
         alike[own - begin, own] = -torch.inf
-        out[rows] = _largest(here, k)
+        out[begin - asked.start : rows.stop - asked.start] = _largest(here, k)
     return out
 
 

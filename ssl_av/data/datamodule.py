@@ -111,7 +111,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, index), shuffled anew each epoch when asked; Lightning sets the epoch.
 
     The first ``start`` are left out, of an order that is not shuffled. A shuffled epoch is shared among the ranks of a
-    training, the same number for each.
+    training, in turn and the same number for each, so that their batches together are those of one process.
     """
 
     def __init__(self, size: int, shuffle: bool, seed: int = 0, start: int = 0) -> None:
@@ -167,11 +167,30 @@ class AVDataModule(LightningDataModule):
         """Shuffled training batches of the method's views; the incomplete last one is dropped."""
         data = ClipDataset(self.train, self.train_views, self.loading, self.seed)
         self._order = EpochSampler(len(data), shuffle=True, seed=self.seed)
-        return self._loader(data, self._order, self.batch_size, drop_last=True)
+        return self._loader(data, self._order, self.share(ranks.count()), drop_last=True)
+
+    def share(self, count: int) -> int:
+        """Samples of a batch that each of so many ranks reads: together they read what one process would.
+
+        Raises:
+            UserError: if a batch cannot be shared evenly, or gives a rank fewer than two samples.
+        """
+        each, rest = divmod(self.batch_size, count)
+        if rest or (count > 1 and each < 2):
+            few = (
+                f", all of the {len(self.train)} training samples,"
+                if self.batch_size < self.loading.batch_size
+                else ""
+            )
+            raise UserError(
+                f"--data.batch_size {self.batch_size}{few} is shared by {count} processes: give a multiple of {count}, "
+                "at least 2 for each (batch normalisation)"
+            )
+        return each
 
     def begin_at(self, epoch: int, batches: int) -> None:
         """Training goes on in an epoch of which so many batches were seen; none of them is read again."""
-        self._order.begin_at(epoch, batches * self.batch_size)
+        self._order.begin_at(epoch, batches * self.share(ranks.count()))
 
     def clips(
         self,

@@ -15,9 +15,10 @@ class Loading:
     """How samples are read and batched; the same for every method of a comparison.
 
     Attributes:
-        batch_size: samples a step.
+        batch_size: samples a step, of all processes that train together.
         num_workers: reading processes; 0: the training process reads; -1: half of the machine's cores, at least one,
-            and none where ``pack`` leaves nothing to decode.
+            and none where ``pack`` leaves nothing to decode. Where several processes train together, each has as many,
+            or its part of the half of the cores.
         reader: media backend, ``pyav``, ``decord`` or ``torchcodec``.
         decode_size: frames are scaled to this square at decoding, before the augmentation crops.
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.

@@ -13,8 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy
 
+from ssl_av import ranks
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.errors import UserError
+from ssl_av.errors import Agreed
 from ssl_av.evaluation.features import Features, extract
 from ssl_av.evaluation.metrics import effective_rank, feature_std
 from ssl_av.evaluation.neighbours import knn_scores
@@ -148,11 +149,7 @@ class Collapse(pl.Callback):
         """Takes the step's embeddings; measures now and then."""
         if not outputs or "embeddings" not in outputs:
             return
-        for name, x in outputs["embeddings"].items():
-            if x.ndim == 2:
-                old = self.recent.get(name)
-                x = x.float().cpu()
-                self.recent[name] = (x if old is None else torch.cat([old, x]))[-self.size :]
+        self.take(outputs["embeddings"])
         if trainer.global_step == self._step:  # gradients are still being gathered
             return
         self._step = trainer.global_step
@@ -162,18 +159,32 @@ class Collapse(pl.Callback):
                     pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
                 self.judge(self._step, name, values)
 
+    def take(self, embeddings: dict[str, Tensor]) -> None:
+        """Keeps those of a batch; each of several ranks its share."""
+        for name, x in embeddings.items():
+            if x.ndim == 2:
+                old = self.recent.get(name)
+                x = x.float().cpu()
+                self.recent[name] = (x if old is None else torch.cat([old, x]))[
+                    -(self.size // ranks.count()) :
+                ]
+
     def measure(self) -> dict[str, dict[str, float]]:
-        """``{embedding: {"std", "effective_rank"}}`` of what is kept."""
+        """``{embedding: {"std", "effective_rank"}}`` of what is kept, by all ranks."""
+        kept = {name: torch.cat(ranks.gather(x)) for name, x in self.recent.items()}
         return {
-            name: {"std": feature_std(x), "effective_rank": effective_rank(x)}
-            for name, x in self.recent.items()
+            name: {"std": feature_std(x), "effective_rank": effective_rank(x)} for name, x in kept.items()
         }
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Brings together what several ranks have kept: only the first one goes on."""
+        self.recent = {name: torch.cat(ranks.gather(x)) for name, x in self.recent.items()}
 
     def judge(self, step: int, name: str, values: dict[str, float]) -> None:
         """Counts a measurement.
 
         Raises:
-            UserError: of a collapse, where that is to end the training.
+            Agreed: of a collapse, where that is to end the training.
         """
         self.flat[name] = self.flat.get(name, 0) + 1 if any(values[k] < v for k, v in FLAT.items()) else 0
         if self.flat[name] != self.patience:
@@ -185,13 +196,21 @@ class Collapse(pl.Callback):
             "samples look alike. Another --method.optim.lr or a larger --data.batch_size may help"
         )
         if self.stop:
-            raise UserError(f"{said}; --safety.on_collapse warn goes on")
-        print(f"ssl-av: warning: {said}; --safety.on_collapse stop ends such a training", file=sys.stderr)
+            raise Agreed(f"{said}; --safety.on_collapse warn goes on")
+        if ranks.own() == 0:
+            print(f"ssl-av: warning: {said}; --safety.on_collapse stop ends such a training", file=sys.stderr)
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run measures what it would have."""
-        return {"recent": self.recent, "flat": self.flat, "found": self.found}
+        recent = ranks.gather_objects(self.recent)
+        return {"recent": recent if len(recent) > 1 else self.recent, "flat": self.flat, "found": self.found}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the embeddings and counts of an interrupted run."""
-        self.recent, self.flat, self.found = (state_dict[k] for k in ("recent", "flat", "found"))
+        recent, self.flat, self.found = (state_dict[k] for k in ("recent", "flat", "found"))
+        kept = recent if isinstance(recent, list) else [recent]  # of each rank of then
+        if len(kept) == ranks.count():
+            self.recent = kept[ranks.own()]
+        else:
+            together = {name: torch.cat([part[name] for part in kept]) for name in kept[0]}
+            self.recent = {name: x[ranks.own() :: ranks.count()] for name, x in together.items()}

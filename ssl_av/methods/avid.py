@@ -52,6 +52,7 @@ class AVID(Method):
 
     name: ClassVar[str] = "avid"
     paper: ClassVar[str] = "AVID"
+    replicated: ClassVar[tuple[str, ...]] = ("bank.video", "bank.audio")
 
     def __init__(
         self,
@@ -166,7 +167,7 @@ class AVID(Method):
     def fixed_partition(self, negative: Tensor) -> Tensor:
         """Z̄; the first call estimates it from its own noise logits."""
         if not bool(self.partition):
-            self.partition.copy_(ranks.mean(negative.exp().mean()))
+            self.partition.copy_(ranks.mean(negative.exp().mean(), ranks.weight(ranks.sizes(len(negative)))))
         return self.partition
 
     def update_memory(self, embeddings: Embeddings, index: Tensor) -> None:

@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from ssl_av import ranks
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
@@ -41,6 +42,8 @@ class Method(pl.LightningModule):
     paper: ClassVar[str]
     #: False for a row that is only measured, never trained (`random`).
     trains: ClassVar[bool] = True
+    #: buffers that the method itself keeps the same on all ranks: DDP need not send them at every step
+    replicated: ClassVar[tuple[str, ...]] = ()
     views: dict[str, View]
     backbones: nn.ModuleDict
 
@@ -61,6 +64,7 @@ class Method(pl.LightningModule):
         self.transforms = nn.ModuleDict()
         self.views = {}
         self.rates: dict[str, float] = {}
+        self._ddp_params_and_buffers_to_ignore = list(self.replicated)
 
     # -- pieces a subclass builds itself from ------------------------------------------------------------------
 
@@ -158,25 +162,39 @@ class Method(pl.LightningModule):
                 out[name] = self.transforms[name](batch[name])
         return out
 
+    def on_fit_start(self) -> None:
+        """What several ranks must hold alike is the first one's: machines may differ in how they draw numbers."""
+        for name in self.replicated:
+            ranks.send(self.get_buffer(name))
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
-        """One step: forward, loss, log. A batch of which fewer than two samples could be read is passed over."""
-        if len(batch["index"]) < 2:
+        """One step: forward, loss, log. A batch of which fewer than two samples could be read is passed over.
+
+        Several ranks do so together, whichever has one, and all fail where one does. Each sample of their batches
+        counts the same.
+        """
+        sizes = ranks.sizes(len(batch["index"]))
+        if min(sizes) < 2:
             return None
         self.check_views(batch)
         embeddings = self(batch)
-        if not all(bool(torch.isfinite(e).all()) for e in embeddings.values()):
-            # Before the loss, which may write them to a memory; any loss of them is NaN.
-            raise self.not_finite(torch.tensor(torch.nan), embeddings, batch)
+        # Before the loss, which may write them to a memory; any loss of them is NaN.
+        finite = all(bool(torch.isfinite(e).all()) for e in embeddings.values())
+        self.stop_unless(finite, torch.tensor(torch.nan), embeddings, batch)
         parts = self.loss(embeddings, batch)
-        if not torch.isfinite(parts["loss"]):
-            raise self.not_finite(parts["loss"], embeddings, batch)
-        size = len(batch["index"])
-        for name, value in parts.items():
+        self.stop_unless(bool(torch.isfinite(parts["loss"])), parts["loss"], embeddings, batch)
+        weight = ranks.weight(sizes)
+        for name, value in ranks.means(parts, weight).items():
             key = "loss" if name == "loss" else f"loss/{name}"
-            self.log(
-                key, value.detach(), prog_bar=name == "loss", on_step=True, on_epoch=False, batch_size=size
-            )
-        return {"loss": parts["loss"], "embeddings": {k: v.detach() for k, v in embeddings.items()}}
+            self.log(key, value, prog_bar=name == "loss", on_step=True, on_epoch=False, batch_size=sum(sizes))
+        loss = parts["loss"] if weight == 1 else parts["loss"] * weight
+        return {"loss": loss, "embeddings": {k: v.detach() for k, v in embeddings.items()}}
+
+    def stop_unless(self, finite: bool, loss: Tensor, embeddings: Embeddings, batch: Batch) -> None:
+        """Raises `NotFinite` on all ranks if one has come upon it, as that one says it."""
+        if ranks.any_of(not finite):
+            said = ranks.gather_objects(None if finite else str(self.not_finite(loss, embeddings, batch)))
+            raise NotFinite(next(s for s in said if s))
 
     def check_views(self, batch: Batch) -> None:
         """Raises a `UserError` for a transformed batch that lacks a view or has one of another shape."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ssl_av import ranks
 from ssl_av.errors import UserError
 from ssl_av.memory import Expansion, agreement_positives, sample_negatives
 from ssl_av.methods import register_method
@@ -46,6 +47,7 @@ class CMA(AVID):
 
     name: ClassVar[str] = "cma"
     paper: ClassVar[str] = "AVID+CMA"
+    replicated = (*AVID.replicated, "positive_set")
     positive_set: Tensor
 
     def __init__(
@@ -170,9 +172,10 @@ class CMA(AVID):
             self.renewed_at.fill_(now)
 
     def find_positives(self) -> None:
-        """P_i = TopK_j ρ_ij over the memory (eq. 6–7)."""
-        found = self.positive_set.shape[1]
-        self.positive_set.copy_(agreement_positives(self.bank.video, self.bank.audio, found, self.kind))
+        """P_i = TopK_j ρ_ij over the memory (eq. 6–7); several ranks share the rows i among them."""
+        found, own = self.positive_set.shape[1], ranks.share(len(self.bank))
+        positives = agreement_positives(self.bank.video, self.bank.audio, found, self.kind, only=own)
+        self.positive_set.copy_(torch.cat(ranks.gather(positives)))
 
     def loss(self, embeddings: Embeddings, batch: Batch) -> dict[str, Tensor]:
         """Eq. 4 in the AVID stage; then eq. 9: L_Cross-AVID + λ L_wMPD."""

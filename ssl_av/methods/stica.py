@@ -58,7 +58,8 @@ class STiCA(Method):
             (both ways, counted once, and only if there are two of them) and small ones of the second view to medium
             ones of the first; for two RGB crops.
         detach_keys: what is searched for receives no gradient (official code; eq. 1 does not say so).
-        gather: the batches of all ranks are negatives (official code; §6.1's batch of 512 is 64 ranks of 8).
+        gather: the batches of all ranks are negatives (official code; §6.1's batch of 512 is 64 ranks of 8); off,
+            the loss depends on how many ranks share a batch.
         weight_within: λ_vv of eq. 7.
         weight_cross: λ_va of eq. 7; at 0 there is no sound.
         mean: divide L_vv and L_va by their number of terms. The paper sums (eq. 6, 7) and does not give its λ;
@@ -87,7 +88,7 @@ class STiCA(Method):
         time_steps: int | None = None,
         pairs: Literal["paper", "official"] = "paper",
         detach_keys: bool = False,
-        gather: bool = False,
+        gather: bool = True,
         weight_within: float = 0.5,
         weight_cross: float = 0.5,
         mean: bool = True,

@@ -19,6 +19,7 @@ from ssl_av.data.loader import reading_explained
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.prepare import restrict
 from ssl_av.data.views import AudioView, View, modalities
+from ssl_av.errors import Dismissed
 from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
@@ -35,6 +36,7 @@ from ssl_av.tracking.runs import finish_run
 from ssl_av.training.accounting import peak_memory_mb
 from ssl_av.training.allocator import keep_freed_memory
 from ssl_av.training.faults import faults_explained
+from ssl_av.training.group import Group, is_first
 from ssl_av.training.resume import last_checkpoint
 from ssl_av.training.saving import write_checkpoint
 from ssl_av.training.spending import Plan, spent
@@ -87,6 +89,9 @@ def execute(
 
     Returns:
         The record that was written.
+
+    Raises:
+        Dismissed: in all but the first of several processes, once the training is over.
     """
     with faults_explained(config, out):
         return _execute(config, manifest, out, report, callbacks, resume, share)
@@ -102,8 +107,10 @@ def _execute(
     share: int,
 ) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
+    group, first = Group.of(config.trainer), is_first()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
-    data = AVDataModule(usable, config.loading, config.seed)
+    data = AVDataModule(usable, group.reading(config.loading), config.seed)
+    data.share(group.count)
     trains = method_class(config.method["name"]).trains
     plan = Plan.of(config, partial(build_method, config, usable), len(data.train), True) if trains else None
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -111,19 +118,22 @@ def _execute(
     init: Record | None = dict(config.init) or None
     if init and not resume:
         init = initialise(method, init["file"], init["parts"])
-        if report:
+        if report and first:
             report("\n".join(describe_init(init)), 0, 0, {})
     data.train_views = method.views
-    torch.set_num_threads(config.loading.compute_threads(share))
+    torch.set_num_threads(config.loading.compute_threads(share * group.here))
     keep_freed_memory()
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
-    elsewhere = prepare_elsewhere(config, asked_views(method))
+    elsewhere = prepare_elsewhere(config, asked_views(method)) if first else []
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
-    config.save(out / "config.yaml")
+    if first:
+        config.save(out / "config.yaml")
     if plan is not None:
         trained = train(config, method, data, plan, out, report, callbacks, resume, share)
+    elif not first:
+        raise Dismissed
     else:
         last_checkpoint(out).parent.mkdir(exist_ok=True)
         save_untrained(method, last_checkpoint(out))
@@ -163,6 +173,7 @@ def _execute(
             "joules_of": list(clock.counted),
             "peak_memory_mb": peak_memory_mb(),
             "runs_at_once": share,
+            "processes": trained.processes,
             "threads": torch.get_num_threads(),
         },
         "parameters": {m: sum(p.numel() for p in b.parameters()) for m, b in method.backbones.items()}
@@ -173,7 +184,7 @@ def _execute(
         **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
-        "collapse": trained.collapse.measure(),
+        "collapse": trained.embeddings,
         "health": trained.health,
         "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},

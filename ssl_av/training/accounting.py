@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.profilers import Profiler
 
+from ssl_av import ranks
 from ssl_av.methods.base import Method
 from ssl_av.training.deadline import total_steps
 from ssl_av.training.energy import Energy
@@ -43,7 +44,7 @@ class Clock(Profiler):
         self.seconds = dict.fromkeys((self.WAIT, self.AUGMENT, self.PREPARE, self.STEP), 0.0)
         self._energy = energy if energy and energy.parts else None
         self.counted = self._energy.parts if self._energy else ()
-        self.joules = 0.0 if self._energy else None
+        self.joules = 0.0 if self._energy or (energy and not energy.asked) else None
         self._since: dict[str, float] = {}
         self._joules_since = 0.0
 
@@ -80,7 +81,7 @@ class Clock(Profiler):
 
 
 class Accounting(pl.Callback):
-    """What a run spends and leaves out.
+    """What a run spends and leaves out. Of several ranks each counts its own until `settle`.
 
     Attributes:
         clock: seconds of waiting, augmenting and training.
@@ -123,7 +124,7 @@ class Accounting(pl.Callback):
             self.stages[stage] = steps + trainer.global_step - begin, samples + size
         self.clips += size * len(cast(Method, pl_module).views)
         if outputs and "loss" in outputs:
-            self.losses.append((trainer.global_step, float(outputs["loss"].detach())))
+            self.losses.append((trainer.global_step, float(ranks.mean(outputs["loss"]))))
         share = self.clock.wait / max(self.clock.total, 1e-9)
         pl_module.log("data_wait", share, prog_bar=True, on_step=True, on_epoch=False)
 
@@ -133,12 +134,10 @@ class Accounting(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run accounts for all of it."""
-        keys = ("samples", "clips", "stages", "skipped", "losses")
-        spent = {"seconds": self.clock.seconds, "joules": self.clock.joules}
-        return {k: getattr(self, k) for k in keys} | spent
+        return {"losses": self.losses, "seconds": self.clock.seconds, **self._together()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores the account of an interrupted run."""
+        """Restores the account of an interrupted run; the first of several ranks has it."""
         state = dict(state_dict)
         for name, value in state.pop("seconds").items():
             self.clock.seconds[name] += value
@@ -146,6 +145,31 @@ class Accounting(pl.Callback):
         self.clock.joules = None if before is None or now is None else before + now
         for key, value in state.items():
             setattr(self, key, value)
+        if ranks.own():
+            self.samples = self.clips = 0
+            self.stages = {name: (steps, 0) for name, (steps, _) in self.stages.items()}
+            self.skipped, self.clock.joules = {}, now
+
+    def settle(self) -> None:
+        """The account of all ranks takes the place of this one's."""
+        together = self._together()
+        self.clock.joules = together.pop("joules")
+        for key, value in together.items():
+            setattr(self, key, value)
+
+    def _together(self) -> dict[str, Any]:
+        """What all ranks have read and used."""
+        own = self.samples, self.clips, self.stages, self.skipped, self.clock.joules
+        samples, clips, stages, skipped, joules = zip(*ranks.gather_objects(own), strict=True)
+        return {
+            "samples": sum(samples),
+            "clips": sum(clips),
+            "stages": {
+                name: (steps, sum(part[name][1] for part in stages)) for name, (steps, _) in stages[0].items()
+            },
+            "skipped": {path: why for part in skipped for path, why in part.items()},
+            "joules": None if None in joules else sum(joules),
+        }
 
 
 def peak_memory_mb() -> float:

@@ -22,19 +22,22 @@ class Energy:
     Args:
         gpu: number of the GPU that computes, if one does.
         rapl: where the kernel shows RAPL's counters; most systems let only root read them.
+        processors: count them, too; of several processes of a machine one does.
 
     Attributes:
         parts: what is counted, e.g. ``("gpu", "package-0")``; empty where nothing can be read.
+        asked: whether anything was to be counted.
     """
 
-    def __init__(self, gpu: int | None = None, rapl: Path = RAPL) -> None:
+    def __init__(self, gpu: int | None = None, rapl: Path = RAPL, processors: bool = True) -> None:
         found: dict[str, Counter] = {}
         counter = None if gpu is None else _gpu(gpu)
         if counter is not None:
             found["gpu"] = counter
-        if gpu is None or counter is not None:
+        if processors and (gpu is None or counter is not None):
             found |= _processors(rapl)
         self.parts = tuple(found)
+        self.asked = processors or gpu is not None
         self._counters = [(counter, counter()) for counter in found.values()]
 
     def __call__(self) -> float:
@@ -42,9 +45,16 @@ class Energy:
         return sum(counter() - begin for counter, begin in self._counters)
 
 
-def this_machine() -> Energy:
-    """The counters of this machine, with those of the GPU that torch would use."""
-    return Energy(torch.cuda.current_device() if torch.cuda.is_available() else None)
+def this_machine(local_rank: int = 0) -> Energy:
+    """The counters of this machine, with those of the GPU that torch would use.
+
+    Args:
+        local_rank: of a process among those of its training on this machine; each has a GPU, the first counts the rest.
+    """
+    gpu = local_rank if torch.cuda.device_count() > local_rank > 0 else None
+    if local_rank == 0 and torch.cuda.is_available():
+        gpu = torch.cuda.current_device()
+    return Energy(gpu, processors=local_rank == 0)
 
 
 def _gpu(number: int) -> Counter | None:

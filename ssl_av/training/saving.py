@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite
 from ssl_av.evaluation.callbacks import OnlineProbe
 from ssl_av.training.resume import between_batches, last_checkpoint
-from ssl_av.training.rng import random_state, set_random_state
+from ssl_av.training.rng import begin_rank, random_state, set_random_state
 from ssl_av.training.safety import Safety
 from ssl_av.whole import whole_file
 
@@ -110,6 +111,7 @@ class Checkpoints(Checkpoint):
         """Goes on after the batches that were seen, none of which is read again."""
         self._since, self._step = time.monotonic(), trainer.global_step
         if not trainer.ckpt_path:
+            begin_rank(trainer.global_rank, 0)
             return
         self.resumed_at.append(trainer.global_step)
         loop, data = trainer.fit_loop, cast(AVDataModule, trainer.datamodule)  # type: ignore[attr-defined]
@@ -117,6 +119,14 @@ class Checkpoints(Checkpoint):
         if self._random is not None:
             if len(self._random) == trainer.world_size:
                 set_random_state(self._random[trainer.global_rank])
+            else:
+                if trainer.is_global_zero:
+                    print(
+                        f"ssl-av: warning: the checkpoint is of {len(self._random)} processes, now there are "
+                        f"{trainer.world_size}: the batches are those of then, the random numbers are others",
+                        file=sys.stderr,
+                    )
+                begin_rank(trainer.global_rank, trainer.global_step)
             self._random = None
 
     def on_train_batch_end(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.loggers import WandbLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
+from ssl_av import ranks
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite, UserError
@@ -21,6 +23,8 @@ from ssl_av.tracking.runs import begin_run
 from ssl_av.training.accounting import Accounting, Clock
 from ssl_av.training.deadline import total_steps
 from ssl_av.training.energy import this_machine
+from ssl_av.training.group import as_one, launched, part
+from ssl_av.training.launcher import adopt
 from ssl_av.training.logs import loggers
 from ssl_av.training.nonfinite import PassOver
 from ssl_av.training.resume import peek
@@ -42,6 +46,8 @@ class Training:
         checkpoints: of it.
         steps: optimiser steps that were made.
         gpus: that computed.
+        processes: that trained together.
+        embeddings: measures of the last ones (`Collapse.measure`).
     """
 
     clock: Clock
@@ -52,12 +58,14 @@ class Training:
     checkpoints: Checkpoints
     steps: int = 0
     gpus: int = 0
+    processes: int = 1
+    embeddings: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: RunConfig, out: Path, share: int = 1) -> Training:
         """Before it begins; ``share`` is how many runs there are at once."""
         # The machine's counters do not tell one run from another beside it.
-        clock = Clock(this_machine() if share == 1 else None)
+        clock = Clock(this_machine(int(os.environ.get("LOCAL_RANK", "0"))) if share == 1 else None)
         probe = OnlineProbe(config.evaluation.probes)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
         return cls(
@@ -100,6 +108,7 @@ def train(
 
     Raises:
         Interrupted: if a signal ended it.
+        Dismissed: when it is over, in all but the first of several processes.
     """
     watch, signals = Training.of(config, out, share), Signals()
     done, run = peek(resume)
@@ -112,6 +121,7 @@ def train(
         "enable_model_summary": False,
         "use_distributed_sampler": False,  # our own shares an epoch among the ranks
         "plugins": [WholeFiles(config.safety.keep)],
+        **launched(),
         **config.trainer,
     }
     trainer = pl.Trainer(
@@ -127,24 +137,29 @@ def train(
         profiler=watch.clock,
         **settings,
     )
+    adopt(trainer)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             begin_run(logger)  # has an id from now on
             watch.checkpoints.wandb = logger.version
-    try:
-        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
-    except SIGTERMException as e:
-        raise signals.ended(out) from e
-    except (RuntimeError, UserError) as e:
-        # A signal that was heeded here may have ended other processes of the job.
-        if signals.number is None or isinstance(e, NotFinite):
-            raise
-        raise signals.ended(out) from e
-    watch.checkpoints.save(trainer)
-    if signals.number is not None:  # it came after the last step
-        raise signals.ended(out)
-    watch.steps = trainer.global_step
-    watch.gpus = trainer.num_devices if trainer.strategy.root_device.type == "cuda" else 0
+    with as_one(trainer, out):
+        try:
+            trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+        except SIGTERMException as e:
+            raise signals.ended(out) from e
+        except (RuntimeError, UserError) as e:
+            # A signal that was heeded here may have ended other processes of the job.
+            if signals.number is None or isinstance(e, NotFinite):
+                raise
+            raise signals.ended(out) from e
+        watch.checkpoints.save(trainer)
+        if ranks.any_of(signals.number is not None):  # it came after the last step
+            raise signals.ended(out)
+        watch.accounting.settle()
+        watch.embeddings = watch.collapse.measure()
+        part(trainer)
+    watch.steps, watch.processes = trainer.global_step, trainer.world_size
+    watch.gpus = trainer.world_size if trainer.strategy.root_device.type == "cuda" else 0
     losses = watch.accounting.losses
     if not all(torch.isfinite(torch.tensor(v)) for _, v in losses[-1:]):
         raise RuntimeError(f"the loss is {losses[-1][1]} at step {watch.steps}")

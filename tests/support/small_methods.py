@@ -1,8 +1,13 @@
-"""Settings that make every method small enough to run in a blink."""
+"""Settings that make every method small enough to run in a blink, and batches for them."""
 
 from __future__ import annotations
 
 from typing import Any
+
+import torch
+
+from ssl_av.data.views import AudioView, VideoView
+from ssl_av.methods.base import Method
 
 SMALL: dict[str, Any] = {
     "inputs": {"frames": 8, "fps": 8, "size": 32, "audio_seconds": 0.5, "front_end": "small"},
@@ -25,3 +30,19 @@ EXTRA: dict[str, dict[str, Any]] = {
     "random": {},
     "statistics": {},
 }  # fmt: skip
+
+
+def batch_of(method: Method, size: int = 6) -> dict[str, Any]:
+    """A raw batch of a method's views, as the datamodule gives it."""
+    generator = torch.Generator().manual_seed(1)
+    batch: dict[str, Any] = {"index": torch.arange(size), "label": torch.arange(size) % 3, "skipped": []}
+    for name, view in method.views.items():
+        if isinstance(view, AudioView):
+            batch[name] = torch.randn(size, view.samples, generator=generator) * 0.1
+            continue
+        shape = (size, 3 if isinstance(view, VideoView) else 2, view.frames, 40, 40)
+        batch[name] = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        batch[f"{name}.aspect"] = torch.full((size,), 1.25)
+        if not isinstance(view, VideoView):
+            batch[f"{name}.step"] = torch.full((size,), 10 / 127 / 128)
+    return batch
