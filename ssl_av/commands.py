@@ -14,7 +14,7 @@ from ssl_av.checks import check_folder, check_resume, check_seeds, check_setting
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.tracking.commands import options as tracking_options
-from ssl_av.training.group import Group, is_first
+from ssl_av.training.group import Group, check_alone, is_first
 from ssl_av.training.resume import checkpoints
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
     check_trainer(suite.trainer)
+    check_alone(suite.trainer)
     known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)

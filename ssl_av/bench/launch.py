@@ -88,10 +88,5 @@ def visible_gpus() -> list[str]:
 
 
 def shared_gpus(jobs: int, gpus: Sequence[str]) -> list[str | None]:
-    """The GPU of each of ``jobs`` runs that go on at once: in turn; None: whatever there is.
-
-    One run at a time has all GPUs, as ``--trainer.devices`` says.
-    """
-    if jobs == 1 or not gpus:
-        return [None] * jobs
-    return [gpus[n % len(gpus)] for n in range(jobs)]
+    """The GPU of each of ``jobs`` runs that go on at once, in turn; None where there is none."""
+    return [gpus[n % len(gpus)] if gpus else None for n in range(jobs)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_folder, differences
 from ssl_av.errors import UserError
+from ssl_av.training.group import Group, is_first
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -36,9 +37,10 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     file, old = read_record(Path(path))
     config = config_of(file, old)
     folder = Path(out) if out else file.parent.with_name(f"{file.parent.resolve().name}-rerun")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"--out {folder}: exists already; give another folder")
-    check_folder("--out", folder)
+    if first := is_first():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UserError(f"--out {folder}: exists already; give another folder")
+        check_folder("--out", folder)
     from rich.console import Console
 
     from ssl_av.quiet import quiet
@@ -46,9 +48,12 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     from ssl_av.runs.run import execute
 
     quiet()
-    console = Console(soft_wrap=True, highlight=False)
+    console = Console(soft_wrap=True, highlight=False, quiet=not first)
     now = environment()
     for found in differences({k: old.get(k) for k in ENVIRONMENT}, {k: now[k] for k in ENVIRONMENT}):
+        console.print(f"differs: {found}", markup=False)
+    then, here = old.get("cost", {}).get("processes", 1), Group.of(config.trainer).count
+    for found in differences({"processes": then}, {"processes": here}):
         console.print(f"differs: {found}", markup=False)
     manifest = data_of(file, old, config, new_data)
     threads = old.get("cost", {}).get("threads", 0)  # they decide in which order numbers are added up

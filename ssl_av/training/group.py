@@ -25,9 +25,14 @@ def is_first() -> bool:
     if (rank := os.environ.get("RANK")) is not None:  # torchrun
         return rank == "0"
     numbers = [os.environ.get(name, "0") for name in ("LOCAL_RANK", "NODE_RANK")]  # Lightning's own children
-    if "LOCAL_RANK" not in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+    if "LOCAL_RANK" not in os.environ and _tasks() > 1:
         numbers.append(os.environ.get("SLURM_PROCID", "0"))
     return not any(int(n) for n in numbers)
+
+
+def _tasks() -> int:
+    """Tasks that srun has begun with this one."""
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
 
 
 def launched() -> dict[str, Any]:
@@ -37,11 +42,27 @@ def launched() -> dict[str, Any]:
     if TorchElasticEnvironment.detect():
         here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         nodes = int(os.environ["WORLD_SIZE"]) // here
-    elif SLURMEnvironment.detect() and os.environ.get("SLURM_NTASKS_PER_NODE", "").isdecimal():
+    elif _tasks() > 1 and SLURMEnvironment.detect() and "SLURM_NTASKS_PER_NODE" in os.environ:
         here, nodes = int(os.environ["SLURM_NTASKS_PER_NODE"]), int(os.environ.get("SLURM_NNODES", "1"))
     else:
         return {}
     return {"devices": here, "num_nodes": nodes, "strategy": "ddp"} if here * nodes > 1 else {}
+
+
+def check_alone(settings: Mapping[str, Any]) -> None:
+    """A suite's runs are one process each.
+
+    Raises:
+        UserError: if several are asked for.
+    """
+    several = "TORCHELASTIC_RUN_ID" in os.environ
+    if {"devices", "num_nodes"} & settings.keys():
+        several |= Group.of(settings).count > 1
+    if several:
+        raise UserError(
+            "bench: each run is one process, so that all spend alike: leave out --trainer.devices, num_nodes and torchrun; "
+            "--jobs N does N runs at a time, each on a GPU, and `ssl-av fit` trains one method on several"
+        )
 
 
 @dataclass(frozen=True)

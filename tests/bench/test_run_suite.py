@@ -114,9 +114,12 @@ def test_a_gpu_is_used_again_by_the_next_run(run, monkeypatch: pytest.MonkeyPatc
     assert len(run(one, 2)) == 3
 
 
-@pytest.mark.parametrize(("jobs", "gpus"), [(1, ["0", "1"]), (2, [])])
-def test_one_run_at_a_time_has_all_gpus(jobs: int, gpus: list[str]):
-    assert launch.shared_gpus(jobs, gpus) == [None] * jobs
+@pytest.mark.parametrize(
+    ("jobs", "gpus", "found"),
+    [(1, ["0", "1"], ["0"]), (3, ["0", "1"], ["0", "1", "0"]), (2, [], [None, None])],
+)
+def test_a_run_has_one_gpu(jobs: int, gpus: list[str], found: list[str | None]):
+    assert launch.shared_gpus(jobs, gpus) == found
 
 
 @pytest.mark.parametrize("said", ["", "-1"])
