@@ -60,8 +60,8 @@ def check_alone(settings: Mapping[str, Any]) -> None:
         several |= Group.of(settings).count > 1
     if several:
         raise UserError(
-            "bench: each run is one process, so that all spend alike: leave out --trainer.devices, num_nodes and torchrun; "
-            "--jobs N does N runs at a time, each on a GPU, and `ssl-av fit` trains one method on several"
+            "bench: each run is one process, so that all spend alike: leave out --trainer.devices, num_nodes and "
+            "torchrun; --jobs N does N runs at a time, each on a GPU, and `ssl-av fit` trains one method on several"
         )
 
 

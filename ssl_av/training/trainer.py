@@ -15,7 +15,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from ssl_av import ranks
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.errors import NotFinite, UserError
+from ssl_av.errors import Dismissed, NotFinite, UserError
 from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
 from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
@@ -146,15 +146,15 @@ def train(
         try:
             trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
         except SIGTERMException as e:
-            raise signals.ended(out) from e
+            raise _ended(signals, trainer, out) from e
         except (RuntimeError, UserError) as e:
             # A signal that was heeded here may have ended other processes of the job.
             if signals.number is None or isinstance(e, NotFinite):
                 raise
-            raise signals.ended(out) from e
+            raise _ended(signals, trainer, out) from e
         watch.checkpoints.save(trainer)
         if ranks.any_of(signals.number is not None):  # it came after the last step
-            raise signals.ended(out)
+            raise _ended(signals, trainer, out)
         watch.accounting.settle()
         watch.embeddings = watch.collapse.measure()
         part(trainer)
@@ -164,6 +164,11 @@ def train(
     if not all(torch.isfinite(torch.tensor(v)) for _, v in losses[-1:]):
         raise RuntimeError(f"the loss is {losses[-1][1]} at step {watch.steps}")
     return watch
+
+
+def _ended(signals: Signals, trainer: pl.Trainer, out: Path) -> SystemExit:
+    """What a signal ends a process with: the first of several says it, and puts a job back into its queue."""
+    return Dismissed() if trainer.global_rank else signals.ended(out)
 
 
 class _Reporting(pl.Callback):
