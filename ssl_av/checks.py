@@ -70,6 +70,24 @@ def check_folder(option: str, folder: Path) -> None:
             place.rmdir()
 
 
+def check_out(folder: Path, hint: str | None = None) -> None:
+    """``--out`` of a run. The first of several processes sees to it; the others find it as that one has left it.
+
+    Args:
+        folder: of the run.
+        hint: what to do if it holds something; None: it may.
+
+    Raises:
+        UserError: if it does, or cannot be written.
+    """
+    from ssl_av.training.group import is_first
+
+    if is_first():
+        if hint and folder.is_dir() and any(folder.iterdir()):
+            raise UserError(f"--out {folder}: exists already; {hint}")
+        check_folder("--out", folder)
+
+
 def check_resume(folder: Path, config: RunConfig) -> None:
     """A run in the folder is the one that is asked for; budget, trainer and speed of reading may differ.
 

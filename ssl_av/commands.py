@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
+from ssl_av.checks import check_folder, check_out, check_resume, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.tracking.commands import options as tracking_options
@@ -125,13 +125,7 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     if (out / "suite.json").exists():
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
     start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
-    first = is_first()
-    if first:  # the others find it as that one has left it
-        if not resume and out.is_dir() and any(out.iterdir()):
-            raise UserError(
-                f"--out {out}: exists already; add --resume to continue it, or give another --out"
-            )
-        check_folder("--out", out)
+    check_out(out, None if resume else "add --resume to continue it, or give another --out")
     group = Group.of(config.trainer)
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import RichProgressBar
@@ -143,9 +137,11 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     from ssl_av.runs.run import asked_views, build_method, execute
 
     quiet()
-    console = Console(quiet=not first)
+    console = Console(quiet=not is_first())
     with group.in_turn():
-        manifest = prepare_manifest(config.data["name"], config.dataset_args, config.loading, progress=first)
+        manifest = prepare_manifest(
+            config.data["name"], config.dataset_args, config.loading, not console.quiet
+        )
         views = asked_views(build_method(config, manifest))
         manifest = decode_once(manifest, config.data["name"], config.loading, views)
     bar: list[pl.Callback] = [RichProgressBar(leave=True)] if console.is_terminal else []

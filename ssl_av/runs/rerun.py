@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, differences
+from ssl_av.checks import check_out, differences
 from ssl_av.errors import UserError
 from ssl_av.training.group import Group, is_first
 
@@ -37,10 +37,7 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     file, old = read_record(Path(path))
     config = config_of(file, old)
     folder = Path(out) if out else file.parent.with_name(f"{file.parent.resolve().name}-rerun")
-    if first := is_first():
-        if folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f"--out {folder}: exists already; give another folder")
-        check_folder("--out", folder)
+    check_out(folder, "give another folder")
     from rich.console import Console
 
     from ssl_av.quiet import quiet
@@ -48,7 +45,7 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     from ssl_av.runs.run import execute
 
     quiet()
-    console = Console(soft_wrap=True, highlight=False, quiet=not first)
+    console = Console(soft_wrap=True, highlight=False, quiet=not is_first())
     now = environment()
     for found in differences({k: old.get(k) for k in ENVIRONMENT}, {k: now[k] for k in ENVIRONMENT}):
         console.print(f"differs: {found}", markup=False)
