@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_out, check_resume, check_seeds, check_settings, check_trainer
+from ssl_av.checks import check_folder, check_out, check_resume, check_seeds, check_settings
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.tracking.commands import options as tracking_options
@@ -90,7 +90,6 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     names = suite.asked(_split(args.methods))
     out = Path(args.out or f"runs/bench-{suite.name}-{suite.data['name']}")
     check_folder("--out", out)
-    check_trainer(suite.trainer)
     check_alone(suite.trainer)
     known_methods(list(suite.references))
     for config in suite.plan(names):
@@ -126,7 +125,6 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
         raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
     start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
     check_out(out, None if resume else "add --resume to continue it, or give another --out")
-    group = Group.of(config.trainer)
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import RichProgressBar
     from rich.console import Console
@@ -138,7 +136,7 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
 
     quiet()
     console = Console(quiet=not is_first())
-    with group.in_turn():
+    with Group.of(config.trainer).in_turn():
         manifest = prepare_manifest(
             config.data["name"], config.dataset_args, config.loading, not console.quiet
         )

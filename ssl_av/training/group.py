@@ -50,11 +50,14 @@ def launched() -> dict[str, Any]:
 
 
 def check_alone(settings: Mapping[str, Any]) -> None:
-    """A suite's runs are one process each.
+    """A suite's runs are one process each, with these arguments of Lightning's trainer.
 
     Raises:
-        UserError: if several are asked for.
+        UserError: if several are asked for, or the trainer refuses the arguments.
     """
+    from ssl_av.checks import check_trainer
+
+    check_trainer(settings)
     several = "TORCHELASTIC_RUN_ID" in os.environ
     if {"devices", "num_nodes"} & settings.keys():
         several |= Group.of(settings).count > 1
