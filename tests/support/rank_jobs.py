@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +34,16 @@ def by_index(index: Tensor, n: int, size: int, exclude: Tensor | None = None) ->
 
 def ready(name: str, changes: dict[str, Any], size: int = 8) -> tuple[Method, dict[str, Any]]:
     """A tiny method with frozen norms and its transformed batch, in float64."""
+    key = repr((name, changes, size))
+    if key not in _READY:
+        _READY[key] = _make(name, changes, size)
+    return copy.deepcopy(_READY[key])
+
+
+_READY: dict[str, tuple[Method, dict[str, Any]]] = {}
+
+
+def _make(name: str, changes: dict[str, Any], size: int) -> tuple[Method, dict[str, Any]]:
     torch.manual_seed(0)
     method = create_method(name, **(SMALL | EXTRA[name] | changes)).train()
     for module in method.modules():
