@@ -77,6 +77,8 @@ def own_first(x: Tensor, dim: int) -> Tensor:
     """
     if count() == 1:
         return x
+    if x.dtype in (torch.float16, torch.bfloat16):  # as losses are: gradients of all ranks are added up
+        x = x.float()
     parts = list(_Gather.apply(x.movedim(dim, 0))) if x.requires_grad else gather(x.movedim(dim, 0))
     mine = parts.pop(own())
     return torch.cat([mine, *parts]).movedim(0, dim)
