@@ -37,6 +37,7 @@ def ready(name: str, changes: dict[str, Any], size: int = 8) -> tuple[Method, di
     key = repr((name, changes, size))
     if key not in _READY:
         _READY[key] = _make(name, changes, size)
+    torch.manual_seed(1)  # feature crops are drawn in the forward
     return copy.deepcopy(_READY[key])
 
 
