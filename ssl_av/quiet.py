@@ -8,7 +8,7 @@ import warnings
 
 def quiet() -> None:
     """Called before training: Lightning's hints about workers and hardware are settled by our settings."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning.fabric"):
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
@@ -17,6 +17,8 @@ def quiet() -> None:
         ".*The number of training batches.*is smaller than the logging interval.*",
         ".*lr_scheduler.step.*before.*optimizer.step.*",
         ".*checkpoint that ended before the epoch ended.*",  # it goes on where it was (`AVDataModule.begin_at`)
+        ".*overridden `on_after_batch_transfer` in `LightningModule`.*",  # where the transforms are
+        ".*isinstance\\(treespec, LeafSpec\\).*",  # Lightning's own
         ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
     ):
         warnings.filterwarnings("ignore", message=message)
