@@ -66,7 +66,7 @@ class RunConfig:
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
         row: its row in the suite, where that has another name than the method.
-        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
+        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.running.tune`).
         safety: how its training is guarded.
     """
 

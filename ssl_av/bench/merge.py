@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.comparable import check_comparable
-from ssl_av.bench.groups import REFERENCES, seed
+from ssl_av.bench.analysis.comparable import check_comparable
+from ssl_av.bench.analysis.groups import REFERENCES, seed
 from ssl_av.bench.records import FILE, append_record, read_records, row_name
 from ssl_av.bench.report import read_suite, write_report
 from ssl_av.bench.suite import ABOUT

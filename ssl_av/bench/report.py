@@ -10,21 +10,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ssl_av.bench import by_class, features
-from ssl_av.bench.axes import fairness
-from ssl_av.bench.columns import diagnostics_table
-from ssl_av.bench.digest import Digest, digest
-from ssl_av.bench.hover import Spot, spots
-from ssl_av.bench.latex import to_latex
-from ssl_av.bench.markdown import to_markdown
-from ssl_av.bench.pictures import embedded
+from ssl_av.bench.writing import by_class, features
+from ssl_av.bench.analysis.axes import fairness
+from ssl_av.bench.analysis.columns import diagnostics_table
+from ssl_av.bench.analysis.digest import Digest, digest
+from ssl_av.bench.plots.hover import Spot, spots
+from ssl_av.bench.writing.latex import to_latex
+from ssl_av.bench.writing.markdown import to_markdown
+from ssl_av.bench.writing.pictures import embedded
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.records import read_records
-from ssl_av.bench.results_csv import to_csv
-from ssl_av.bench.sections import render_sections
-from ssl_av.bench.style import colours, png
-from ssl_av.bench.tuned import tuning_note
-from ssl_av.bench.wording import one_budget
+from ssl_av.bench.writing.results_csv import to_csv
+from ssl_av.bench.writing.sections import render_sections
+from ssl_av.bench.plots.style import colours, png
+from ssl_av.bench.analysis.tuned import tuning_note
+from ssl_av.bench.analysis.wording import one_budget
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 
@@ -175,7 +175,7 @@ def _notes(found: Digest) -> dict[str, str]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "writing"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

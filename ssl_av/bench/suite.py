@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.ablation import check_paper
-from ssl_av.bench.lock import NAMES
+from ssl_av.bench.analysis.ablation import check_paper
+from ssl_av.bench.running.lock import NAMES
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
 from ssl_av.bench.runs import run_name
 from ssl_av.bench.space import Range, Tune, nested, sets
@@ -50,7 +50,7 @@ class Suite:
         rows: what is compared by default, by name: recipes, variants of methods, methods.
         paper: the table of a paper that the rows are of, and which of its columns stands beside which of ours.
         tune: what may be tried of each method, and how often.
-        tuned: what was found by that, by row (`ssl_av.bench.tune`); the best settings are laid over everything.
+        tuned: what was found by that, by row (`ssl_av.bench.running.tune`); the best settings are laid over everything.
     """
 
     name: str

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ssl_av.bench import launch, report
+from ssl_av.bench import report
 from ssl_av.bench.records import load_records, row_name
+from ssl_av.bench.running import launch
 from ssl_av.bench.suite import load_suite
 from ssl_av.cli import run
 from ssl_av.config import RunConfig
