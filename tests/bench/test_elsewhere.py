@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ssl_av.bench.analysis.digest import digest
-from ssl_av.bench.writing.markdown import to_markdown
 from ssl_av.bench.plots.bars import accuracy_plot
+from ssl_av.bench.writing.markdown import to_markdown
 from ssl_av.bench.writing.summary import summary_table
 
 Record = dict[str, Any]

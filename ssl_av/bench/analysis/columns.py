@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ssl_av.bench.analysis.axes import SPENT_AS, axis_column
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number, get
-from ssl_av.bench.records import find
 from ssl_av.bench.analysis.tables import Cell, Column, Row, Table, cell
+from ssl_av.bench.records import find
 
 PROTOCOLS = ("linear-svm", "retrieval", "av-retrieval")
 """Protocols of the main table; whatever else was measured goes into a table of its own."""

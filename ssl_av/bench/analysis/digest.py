@@ -16,9 +16,9 @@ from ssl_av.bench.analysis.comparable import check_comparable
 from ssl_av.bench.analysis.findings import Section
 from ssl_av.bench.analysis.groups import Group, get, group_runs, one_line, seed
 from ssl_av.bench.analysis.provenance import Pairs, provenance, said_machine
-from ssl_av.bench.records import find
 from ssl_av.bench.analysis.tables import Table, build
 from ssl_av.bench.analysis.tuned import trials_table, tuning_table
+from ssl_av.bench.records import find
 from ssl_av.errors import UserError
 
 NAMES = 20

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ssl_av.bench.analysis.groups import Group, Number, get
-from ssl_av.bench.space import said
 from ssl_av.bench.analysis.tables import Cell, Column, Row, Table, build, cell
+from ssl_av.bench.space import said
 
 
 def tuning_table(groups: Sequence[Group]) -> Table:

@@ -8,8 +8,8 @@ from typing import Any
 
 from ssl_av.bench.analysis.columns import said_budget
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number, get, seed
-from ssl_av.bench.records import find
 from ssl_av.bench.analysis.tables import formatted
+from ssl_av.bench.records import find
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SIDES = ("video", "audio")

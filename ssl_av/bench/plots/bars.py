@@ -11,9 +11,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number
-from ssl_av.bench.plots.hover import mark_box
-from ssl_av.bench.plots.style import colours, new_figure, titled
 from ssl_av.bench.analysis.tables import cell, formatted
+from ssl_av.bench.plots.hover import mark_box
+from ssl_av.bench.plots.style import colours, new_figure, row_names, titled
 from ssl_av.style import LIGHT, Style
 
 
@@ -92,7 +92,7 @@ def _rows_of_bars(
     figure, panels = new_figure(style, height, down, across, sharey=True)
     places = _places(groups)
     for axes in panels:
-        axes.set_yticks(places, [group.label for group in groups])
+        axes.set_yticks(places, row_names((group.label for group in groups), style))
         axes.set_ylim(max(places) + 0.6, min(places) - 0.6)
         axes.tick_params(axis="y", labelsize=10, labelcolor=style.ink)
         axes.grid(axis="x", color=style.line, linewidth=0.8)

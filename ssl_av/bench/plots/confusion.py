@@ -13,7 +13,7 @@ from scipy import stats
 
 from ssl_av.bench.plots.style import new_figure, titled
 from ssl_av.errors import UserError
-from ssl_av.style import LIGHT, OKABE_ITO, Style
+from ssl_av.style import LIGHT, OKABE_ITO, Style, literal
 
 NAMED = 60
 """Up to so many classes the matrix names its rows; beyond, no letter could be read."""
@@ -120,5 +120,5 @@ def _accuracies(axes: Axes, rows: Sequence[tuple[str, int, int]], style: Style, 
 
 
 def _short(name: str) -> str:
-    """A name that fits, and is no formula."""
-    return (name if len(name) <= 24 else name[:23] + "…").replace("$", r"\$")
+    """A name that fits."""
+    return literal(name if len(name) <= 24 else name[:23] + "…")

@@ -14,8 +14,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import UNTRAINED, Group
 from ssl_av.bench.plots.hover import mark
-from ssl_av.bench.plots.style import colours, markers, new_figure, titled
-from ssl_av.style import LIGHT, Style
+from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled
+from ssl_av.style import LIGHT, Style, literal
 
 SIDES = ("video", "audio")
 
@@ -44,18 +44,7 @@ def probe_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
         _curve_axes(axes, style, "samples seen")
     for axes in panels[len(names) :]:
         axes.set_visible(False)
-    entries = {
-        label: line for axes in panels for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        entries.values(),
-        entries.keys(),
-        loc="outside lower center",
-        ncols=3 if style.narrow else 8,
-        frameon=False,
-        fontsize=9.5,
-        labelcolor=style.ink,
-    )
+    legend_below(figure, panels, style)
     return figure
 
 
@@ -88,13 +77,13 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
         return
     if group.method in UNTRAINED:  # a level, not a curve
         level = float(np.mean([y[0] for _, y in lines]))
-        axes.axhline(level, color=colour, linestyle="--", linewidth=1.4, label=group.label, zorder=1)
+        axes.axhline(level, color=colour, linestyle="--", linewidth=1.4, label=literal(group.label), zorder=1)
         return
     look: dict[str, Any] = {"color": colour, "linewidth": 1.9, "marker": marker, "markersize": 4.5}
     xs = [x for x, _ in lines]
     if all(x == xs[0] for x in xs):
         values = np.array([y for _, y in lines])
-        axes.plot(xs[0], values.mean(axis=0), label=group.label, **look)
+        axes.plot(xs[0], values.mean(axis=0), label=literal(group.label), **look)
         for seen, mean in zip(xs[0], values.mean(axis=0), strict=True):
             mark(axes, seen, mean, f"{group.label}: {100 * mean:.1f} % after {seen:,.0f} samples")
         if len(lines) > 1:
@@ -103,7 +92,7 @@ def _accuracy_line(axes: Axes, group: Group, name: str, colour: str, marker: str
             )
         return
     for index, (x, y) in enumerate(lines):
-        axes.plot(x, y, label=group.label if not index else None, **look)
+        axes.plot(x, y, label=literal(group.label) if not index else None, **look)
 
 
 def _curve_axes(axes: Axes, style: Style, label: str) -> None:

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number
-from ssl_av.bench.plots.hover import mark
-from ssl_av.bench.plots.style import colours, markers, new_figure, titled
 from ssl_av.bench.analysis.tables import formatted
-from ssl_av.style import LIGHT, Style
+from ssl_av.bench.plots.hover import mark
+from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled
+from ssl_av.style import LIGHT, Style, literal
 
 COSTS = (
     (("budget", "spent", "flops"), "training FLOPs"),
@@ -61,7 +61,7 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
         for group, cost, top in shown:
             axes.errorbar(
                 cost.mean, top.mean, yerr=top.std, color=colour[group.method], marker=marker[group.method],
-                markersize=8, linestyle="none", capsize=3, elinewidth=1.2, label=group.label,
+                markersize=8, linestyle="none", capsize=3, elinewidth=1.2, label=literal(group.label),
             )  # fmt: skip
             value = formatted(top.mean, "percent")
             mark(axes, cost.mean, top.mean, f"{group.label}: {value} %, {cost.mean:,.4g} {said}")
@@ -76,13 +76,7 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
                 zorder=1,
             )
         _scales(axes, [cost.mean for _, cost, _ in shown], said, style)
-    entries = {
-        text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        entries.values(), entries.keys(), loc="outside lower center", ncols=3 if style.narrow else 8,
-        frameon=False, fontsize=9.5, labelcolor=style.ink,
-    )  # fmt: skip
+    legend_below(figure, panels, style)
     return figure
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from ssl_av.bench.analysis.groups import Group
 from ssl_av.bench.analysis.ranking import rank
-from ssl_av.bench.plots.style import colours, markers, new_figure, titled
 from ssl_av.bench.analysis.tasks import tasks
+from ssl_av.bench.plots.style import colours, markers, new_figure, row_names, titled
 from ssl_av.style import LIGHT, Style
 
 
@@ -35,7 +35,7 @@ def ranking_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None
             f"{mean:.2f}", (mean, place), xytext=(0, 7), textcoords="offset points", ha="center", fontsize=9,
             color=style.ink,
         )  # fmt: skip
-    axes.set_yticks(range(len(order)), [found.groups[at].label for at in order])
+    axes.set_yticks(range(len(order)), row_names((found.groups[at].label for at in order), style))
     axes.set_ylim(len(order) - 0.5, -0.7)
     axes.tick_params(axis="y", labelsize=10, labelcolor=style.ink)
     axes.grid(axis="x", color=style.line, linewidth=0.8)

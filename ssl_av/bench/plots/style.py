@@ -7,6 +7,7 @@ that a notebook which imports this would find changed.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ssl_av.style import LIGHT, OKABE_ITO, Style
+from ssl_av.style import LIGHT, OKABE_ITO, Style, literal
 
 HOME = {"brave": "blue", "stica": "vermillion", "crisscross": "green", "avid": "orange", "cma": "purple"}
 """The colour of a paper is the same in every report."""
@@ -38,8 +39,27 @@ def colours(methods: Iterable[str], style: Style = LIGHT) -> dict[str, str]:
 
 
 def markers(methods: Iterable[str]) -> dict[str, str]:
-    """A marker a method, by the order of their names."""
-    return {name: MARKERS[index % len(MARKERS)] for index, name in enumerate(sorted(set(methods)))}
+    """A marker a method, by the order of their names; what repeats a colour has another one."""
+    names, count = sorted(set(methods)), len(MARKERS)
+    return {name: MARKERS[(index + index // count) % count] for index, name in enumerate(names)}
+
+
+def row_names(labels: Iterable[str], style: Style) -> list[str]:
+    """Labels of the rows of a figure, on two lines where they are long."""
+    width = 17 if style.narrow else 30
+    return [literal("\n".join(textwrap.wrap(label, width, max_lines=2, placeholder="…"))) for label in labels]
+
+
+def legend_below(figure: Figure, panels: Iterable[Axes], style: Style) -> None:
+    """One legend of all panels below them, in as many columns as their names leave room for."""
+    entries = {
+        text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    room = (50 if style.narrow else 125) // (max(map(len, entries), default=0) + 8)  # characters
+    figure.legend(
+        entries.values(), entries.keys(), loc="outside lower center", ncols=max(min(room, 3 if style.narrow else 8), 1),
+        frameon=False, fontsize=9.5, labelcolor=style.ink,
+    )  # fmt: skip
 
 
 def new_figure(
@@ -62,7 +82,9 @@ def new_figure(
 
 def titled(axes: Axes, text: str, style: Style, colour: str = "") -> None:
     """Set the title of a panel, at its left."""
-    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=colour or style.ink, pad=8)
+    axes.set_title(
+        literal(text), loc="left", fontsize=10.5, fontweight="bold", color=colour or style.ink, pad=8
+    )
 
 
 def png(figure: Figure) -> bytes:

@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ssl_av.bench.running.estimate import Estimate, from_a_step, from_records, together
+from ssl_av.bench.analysis.wording import duration
+from ssl_av.bench.records import FILE, load_records
+from ssl_av.bench.running.estimate import Estimate, Known, together
 from ssl_av.bench.running.live import clock
 from ssl_av.bench.running.lock import holder, is_held
 from ssl_av.bench.running.only import only
-from ssl_av.bench.records import FILE, load_records
 from ssl_av.bench.running.run_suite import label
 from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
-from ssl_av.bench.analysis.wording import duration
 from ssl_av.config import RunConfig
 from ssl_av.data.loading import cores
 from ssl_av.runs.cost import Cost, measure
@@ -61,9 +61,10 @@ def dry_run(
         elif run.done:
             state = f"goes on at step {run.done:,}"
         trains = run.cost is not None
+        about = "≈ " if run.cost and run.cost.minutes is not None else ""
         table.add_row(
-            run.label, state, f"{run.steps:,}" if trains else "–",
-            f"{run.steps * run.cost.batch_size:,}" if run.cost else "–",
+            run.label, state, f"{about}{run.steps:,}" if trains else "–",
+            f"{about}{run.steps * run.cost.batch_size:,}" if run.cost else "–",
             f"{run.cost.parameters['total']:,}" if run.cost else "–",
             clock(run.estimate.seconds) if run.done is not None and run.estimate.source else "",
             run.estimate.source if run.done is not None else "", style=style,
@@ -81,7 +82,7 @@ def _planned(
 ) -> list[Planned]:
     records = load_records(out) if (out / FILE).is_file() else []
     costs: dict[str, Cost | None] = {}
-    measured: dict[str, Estimate] = {}
+    known = Known(records, samples, jobs)
     runs = []
     with console.status("measuring a step of each method …") as status:
         for config in plan:
@@ -90,21 +91,17 @@ def _planned(
             if name not in costs:
                 costs[name] = _cost(config, samples)
             cost = costs[name]
-            steps = cost.steps if cost else 0
             done = None if finished(folder, config) else _steps_done(folder, config)
-            left = steps - (done or 0)
-            estimate = from_records(records, name, left)
-            if done is None:
+            if done is None and cost is not None and cost.steps is not None:
                 estimate = Estimate(0.0, 0.0, "")
-            elif estimate is None and cost is None:
-                estimate = Estimate(0.0, None, "")
-            elif estimate is None and cost is not None:
-                if name not in measured:
-                    measured[name] = from_a_step(config, cost, samples, 1, jobs)
-                one = measured[name]
-                estimate = Estimate(one.training * left, None, one.source)
-            assert estimate is not None
-            runs.append(Planned(label(config, suite), cost, steps, done, estimate))
+            elif cost is not None and (minutes := cost.minutes) is not None:
+                one = known.of(config, cost, 1)
+                cost = cost.by_the_clock(one.training)
+                left = max(60 * minutes - (done or 0) * one.training, 0.0)
+                estimate = Estimate(left, one.evaluation, f"the budget; steps: {one.source}")
+            else:
+                estimate = known.of(config, cost, ((cost.steps or 0) if cost else 0) - (done or 0))
+            runs.append(Planned(label(config, suite), cost, cost.steps or 0 if cost else 0, done, estimate))
     return runs
 
 
@@ -130,7 +127,12 @@ def _summary(runs: Sequence[Planned], jobs: int, out: Path) -> list[str]:
     seconds = together([run.estimate.seconds for run in todo], jobs)
     at_once = f", {jobs} at a time" if jobs > 1 else ""
     lines.append(f"{len(todo)} of {len(runs)} runs to do{at_once}: about {duration(seconds) or '0 s'}")
-    if any(run.estimate.evaluation is None for run in todo):
+    if any(run.cost and run.cost.minutes is not None for run in todo):
+        lines.append(
+            "of a budget of minutes the time of training is known and the steps only at the end: ≈ is what the "
+            "networks alone would make of it, reading and augmentation take their part; evaluation comes on top"
+        )
+    elif any(run.estimate.evaluation is None for run in todo):
         lines.append(
             "of runs without an earlier one: forward and backward of the networks alone; reading, augmentation and "
             "evaluation come on top"

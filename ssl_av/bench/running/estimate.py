@@ -58,6 +58,31 @@ def from_records(records: Iterable[Mapping[str, Any]], row: str, steps: int) -> 
     return Estimate(statistics.fmean(rates) * steps, statistics.fmean(evaluations), source)
 
 
+class Known:
+    """What steps take: by earlier runs of the suite, else by one step of each row, which is measured once.
+
+    Args:
+        records: of the suite.
+        samples: videos in the training split.
+        jobs: runs that share the cores.
+    """
+
+    def __init__(self, records: Sequence[Mapping[str, Any]], samples: int, jobs: int) -> None:
+        self.records, self.samples, self.jobs = records, samples, jobs
+        self._measured: dict[str, Estimate] = {}
+
+    def of(self, config: RunConfig, cost: Cost | None, steps: int) -> Estimate:
+        """So many steps of a run; ``cost`` is None for a network that is only measured."""
+        if found := from_records(self.records, config.name, steps):
+            return found
+        if cost is None:
+            return Estimate(0.0, None, "")
+        if config.name not in self._measured:
+            self._measured[config.name] = from_a_step(config, cost, self.samples, 1, self.jobs)
+        one = self._measured[config.name]
+        return Estimate(one.training * steps, None, one.source)
+
+
 def from_a_step(config: RunConfig, cost: Cost, samples: int, steps: int, share: int = 1) -> Estimate:
     """What so many steps take, by one forward and backward of the networks on this machine, on noise.
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from rich.console import Console
 
+from ssl_av.bench.records import append_record, row_name
+from ssl_av.bench.report import write_report
 from ssl_av.bench.running.launch import Task, locally
 from ssl_av.bench.running.live import Board
 from ssl_av.bench.running.lock import locked
 from ssl_av.bench.running.only import only
 from ssl_av.bench.running.perform import failure, now
-from ssl_av.bench.records import append_record, row_name
-from ssl_av.bench.report import write_report
+from ssl_av.bench.running.tune import check_tuning, tune
 from ssl_av.bench.runs import finished
 from ssl_av.bench.suite import Suite, SuiteFolder, before
 from ssl_av.bench.writing.summary import summary_table
-from ssl_av.bench.running.tune import check_tuning, tune
 from ssl_av.config import RunConfig
 from ssl_av.data.loading import cores
 from ssl_av.data.manifest import Manifest

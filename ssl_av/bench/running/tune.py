@@ -155,6 +155,7 @@ def trial_config(suite: Suite, row: str, settings: Mapping[str, Any]) -> RunConf
             config.evaluation, protocols=(), probes=1, figures=False, elsewhere=()
         ),
         wandb="off",
+        tensorboard=False,
     )
 
 

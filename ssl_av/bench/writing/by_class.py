@@ -11,12 +11,13 @@ import numpy as np
 from markupsafe import Markup
 
 from ssl_av.bench.analysis.columns import word
-from ssl_av.bench.plots.confusion import confusion_plot
 from ssl_av.bench.analysis.groups import Group, get, seed
-from ssl_av.bench.writing.pictures import embedded
-from ssl_av.bench.records import row_name
-from ssl_av.bench.plots.style import png
 from ssl_av.bench.analysis.tables import MISSING, Table
+from ssl_av.bench.plots.confusion import confusion_plot
+from ssl_av.bench.plots.style import png
+from ssl_av.bench.records import row_name
+from ssl_av.bench.writing.markdown import escaped
+from ssl_av.bench.writing.pictures import embedded
 from ssl_av.errors import UserError
 from ssl_av.evaluation.certainty import bracketed, load_predictions, predictions_file, save_predictions
 from ssl_av.evaluation.statistics import confusion
@@ -120,7 +121,7 @@ def note(table: Table) -> str:
 def markdown(found: Sequence[Detail]) -> list[str]:
     """The intervals as a list, with the confusion matrices linked."""
     lines = [
-        f"- {detail.label}, {measure.title}: {measure.said}"
+        f"- {escaped(detail.label)}, {escaped(measure.title)}: {escaped(measure.said)}"
         + (f" ([confusion matrix](plots/{measure.file}))" if measure.file else "")
         for detail in found
         for measure in detail.measures

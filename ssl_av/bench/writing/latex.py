@@ -7,10 +7,15 @@ import re
 from ssl_av.bench.analysis.digest import Digest
 from ssl_av.bench.analysis.tables import Cell, Row, Table
 
+GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau
+upsilon phi chi psi omega"""
 SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_", "$": r"\$",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "−": "$-$", "±": r"$\pm$", "→": r"$\rightarrow$", "√": r"$\surd$", "×": r"$\times$", "–": "--", "…": r"\dots{}",
+    "↔": r"$\leftrightarrow$", "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "²": r"$^2$", "³": r"$^3$",
+    "·": r"$\cdot$",
+    **{sign: rf"$\{name}$" for sign, name in zip("αβγδεζηθικλμνξπρστυφχψω", GREEK.split(), strict=True)},
 }  # fmt: skip
 
 

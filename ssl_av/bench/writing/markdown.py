@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_av.bench.analysis.digest import Digest
@@ -21,8 +22,8 @@ def to_markdown(
         details: further blocks, after the results.
     """
     blocks = [
-        f"# {digest.question}",
-        f"**{digest.answer}**",
+        f"# {escaped(digest.question)}",
+        f"**{escaped(digest.answer)}**",
         _bullets(digest.remarks),
         _pairs(digest.facts, ("suite", digest.name)),
         "## Results",
@@ -34,7 +35,7 @@ def to_markdown(
         *(
             block
             for section in digest.sections
-            for block in _section(section.title, _parts(section, captions))
+            for block in _section(escaped(section.title), _parts(section, captions))
         ),
         *details,
         *_section("Learning curves", [_figure("probe", captions), _figure("loss", captions)]),
@@ -47,7 +48,7 @@ def to_markdown(
         *_section("Settings", _settings(digest)),
         *_section("Where the numbers come from", [_pairs(digest.provenance)]),
         "## Reproduce",
-        f"```\n{digest.command}\n```" if digest.command else notes["command"],
+        _code(digest.command) if digest.command else notes["command"],
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -75,21 +76,23 @@ def _table(table: Table) -> list[str]:
     if not table.columns:
         return []
     notes = table.footnotes
-    rows = [["method", *(column.name for column in table.columns)]]
+    text = [["method", *(escaped(column.name) for column in table.columns)]]
     for row in table.rows:
-        label = row.name if row.kind == "method" else f"*{row.name}*"
-        rows.append([label, *(_cell(cell, notes) for cell in row.cells)])
-    text = [[_escape(cell) for cell in row] for row in rows]
+        name = escaped(row.name)
+        text.append(
+            [name if row.kind == "method" else f"*{name}*", *(_cell(cell, notes) for cell in row.cells)]
+        )
     widths = [max(map(len, column)) for column in zip(*text, strict=True)]
     lines = [_line(text[0], widths), _rule(widths), *(_line(row, widths) for row in text[1:])]
-    below = "  \n".join(f"[{letter}] {_escape(note)}" for note, letter in notes.items())
+    below = "  \n".join(f"[{letter}] {escaped(note)}" for note, letter in notes.items())
     if table.absent and table.title != "Results":
         below += ("  \n" if below else "") + f"Not recorded in any run: {', '.join(table.absent)}."
     return ["\n".join(lines), below]
 
 
 def _cell(cell: Cell, notes: Mapping[str, str]) -> str:
-    text = f"**{cell.plain}**" if cell.best else cell.plain
+    plain = escaped(cell.plain)
+    text = f"**{plain}**" if cell.best else plain
     return f"{text} [{notes[cell.note]}]" if cell.note else text
 
 
@@ -121,8 +124,8 @@ def _parts(section: Section, captions: Mapping[str, str]) -> list[str]:
     blocks: list[str] = []
     for part in section.parts:
         title = f"### {part.table.title}" if part.table.columns and part.table.title != section.title else ""
-        said = _bullets(part.said) if len(part.said) > 1 else _escape("".join(part.said))
-        blocks += [title, said, *_table(part.table), _escape(part.note), _figure(part.figure, captions)]
+        said = _bullets(part.said) if len(part.said) > 1 else escaped("".join(part.said))
+        blocks += [title, said, *_table(part.table), escaped(part.note), _figure(part.figure, captions)]
     return blocks
 
 
@@ -130,14 +133,14 @@ def _skipped(digest: Digest) -> list[str]:
     blocks = []
     for files in digest.skipped:
         more = files.count - len(files.names)
-        names = "\n".join(f"  - `{name}`" for name in files.names) + (
+        names = "\n".join(f"  - {_code_span(name)}" for name in files.names) + (
             f"\n  - and {more:,} more" if more else ""
         )
         blocks.append(
-            f"- {files.count:,} file{'s' * (files.count > 1)} skipped: {_escape(files.reason)}\n{names}"
+            f"- {files.count:,} file{'s' * (files.count > 1)} skipped: {escaped(files.reason)}\n{names}"
         )
     for bad in digest.failures:
-        blocks.append(f"- {bad.label} (seed {bad.seed}) {bad.status}: {_escape(bad.error)}")
+        blocks.append(f"- {escaped(bad.label)} (seed {bad.seed}) {escaped(bad.status)}: {escaped(bad.error)}")
     if digest.unreadable:
         lines = ", ".join(map(str, digest.unreadable))
         blocks.append(f"- {len(digest.unreadable)} line(s) of records.jsonl could not be read (line {lines})")
@@ -151,18 +154,47 @@ def _settings(digest: Digest) -> list[str]:
     if digest.common and digest.differences:
         blocks.append("Different between methods, or only in one:")
     for label, pairs in digest.differences:
-        blocks.append(f"{label}\n\n{_pairs(pairs)}")
+        blocks.append(f"{escaped(label)}\n\n{_pairs(pairs)}")
     return blocks
 
 
 def _pairs(pairs: Iterable[tuple[str, str]], *first: tuple[str, str]) -> str:
-    return "\n".join(f"- {name}: {_escape(value)}" for name, value in (*first, *pairs))
+    return "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in (*first, *pairs))
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
+    return "\n".join(f"- {escaped(line)}" for line in lines)
 
 
-def _escape(text: str) -> str:
-    """Keep a value from becoming markup: a column, a line or a tag of its own."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+def escaped(text: str) -> str:
+    """Keep a value from becoming markup: a column, a line, a tag, an emphasis, code or a link of its own.
+
+    What only looks like markup stays as it is, for the text is read as it is too: a ``_`` within a word, a ``[``.
+    """
+    line = re.sub(
+        r"([\\\\`*|]|\](?=[(\[:])|~(?=~)|(?<!\w)_|_(?!\w)|&(?=#?\w+;))", r"\\\1", " ".join(text.split())
+    )
+    line = re.sub(r"^(#(?=[#\s])|>|[+-](?=\s)|\d+(?=[.)]\s))", _first, line)
+    return line.replace("<", "&lt;")
+
+
+def _first(found: re.Match[str]) -> str:
+    """What would begin a heading or a list at the beginning of a line."""
+    return f"{found[0]}\\" if found[0].isdigit() else f"\\{found[0]}"
+
+
+def _code_span(text: str) -> str:
+    fence = _fence(text, 1)
+    gap = " " if "`" in text else ""
+    return f"{fence}{gap}{' '.join(text.split())}{gap}{fence}"
+
+
+def _code(text: str) -> str:
+    fence = _fence(text, 3)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _fence(text: str, least: int) -> str:
+    """More backticks than the text has beside each other."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    return "`" * max(least, longest + 1)

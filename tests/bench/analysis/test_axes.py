@@ -10,10 +10,10 @@ import pytest
 from ssl_av.bench.analysis.axes import fairness
 from ssl_av.bench.analysis.digest import digest
 from ssl_av.bench.analysis.groups import group_runs
-from ssl_av.bench.writing.markdown import to_markdown
+from ssl_av.bench.analysis.tables import Table
 from ssl_av.bench.report import _notes as notes
 from ssl_av.bench.report import write_report
-from ssl_av.bench.analysis.tables import Table
+from ssl_av.bench.writing.markdown import to_markdown
 
 Record = dict[str, Any]
 

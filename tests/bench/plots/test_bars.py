@@ -10,10 +10,10 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from ssl_av.bench.plots.curves import loss_plot, probe_plot
 from ssl_av.bench.analysis.groups import Group, group_runs
 from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.plots.bars import accuracy_plot, cost_plot
+from ssl_av.bench.plots.curves import loss_plot, probe_plot
 from ssl_av.bench.plots.style import colours, png
 from ssl_av.style import OKABE_ITO, Style
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_av.bench.analysis.groups import group_runs
+from ssl_av.bench.plots.bars import accuracy_plot
 from ssl_av.bench.plots.hover import spots
 from ssl_av.bench.plots.pareto import front, pareto_plot
-from ssl_av.bench.plots.bars import accuracy_plot
 from ssl_av.bench.plots.style import png
 from ssl_av.style import Style
 

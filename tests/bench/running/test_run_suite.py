@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ssl_av.bench.running import launch, run_suite
 from ssl_av.bench.records import load_records
+from ssl_av.bench.running import launch, run_suite
 from ssl_av.bench.suite import SuiteFolder, load_suite
 from ssl_av.errors import UserError
 

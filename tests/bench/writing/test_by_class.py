@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ssl_av.bench.writing.by_class import details, keep_predictions
 from ssl_av.bench.analysis.digest import digest
 from ssl_av.bench.analysis.groups import group_runs
 from ssl_av.bench.report import write_report
+from ssl_av.bench.writing.by_class import details, keep_predictions
 from ssl_av.bench.writing.summary import summary_table
 from ssl_av.evaluation.certainty import attach, save_predictions
 from ssl_av.evaluation.engine import Measured
