@@ -30,11 +30,8 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
     clock, cost = cost.steps is None, cost.by_the_clock(cost.flops / (devices * tflops * 1e12))
     assert cost.steps is not None
     assert cost.samples is not None
-    about, why = (
-        ("about ", f", at {tflops:g} TFLOP/s sustained (--tflops): known only at the end")
-        if clock
-        else ("", "")
-    )
+    at = f"at {tflops:g} TFLOP/s sustained (--tflops)"
+    about, why = ("about ", f", {at}: known only at the end") if clock else ("", "")
     console = Console(highlight=False, soft_wrap=True)
     console.print(yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None), markup=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))

@@ -18,8 +18,15 @@ def test_nothing_that_is_written_is_markup(record: Callable[..., dict[str, Any]]
     runs = [record("avid"), record("brave", settings={"*key*": "```"})]
     runs[0]["data"]["skipped"] = [{"path": "x`y``z.mp4", "reason": EVIL}]
     failed = {"method": EVIL, "seed": 0, "status": "failed", "error": f"# {EVIL}"}
-    suite = {"name": EVIL, "question": f"Why {EVIL}?", "command": "echo '```'", "rows": {EVIL: {"label": EVIL}}}
-    text = to_markdown(digest([*runs, failed], suite), {}, {"main": "", "collapse": "", "budget": "", "tuning": ""})
+    suite = {
+        "name": EVIL,
+        "question": f"Why {EVIL}?",
+        "command": "echo '```'",
+        "rows": {EVIL: {"label": EVIL}},
+    }
+    text = to_markdown(
+        digest([*runs, failed], suite), {}, {"main": "", "collapse": "", "budget": "", "tuning": ""}
+    )
     outside = re.sub(r"^(`{3,}).*?^\1$|(`+) ?.*? ?\2", "", text, flags=re.S | re.M)
     assert "````\necho '```'\n````" in text
     assert "  - ``` x`y``z.mp4 ```" in text
