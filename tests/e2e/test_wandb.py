@@ -13,7 +13,7 @@ import wandb_files
 def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench, tmp_path: Path):
     out = tmp_path / "bench"
     words = ("bench", "--methods", "crisscross", "--out", out, *small_bench,
-             "--wandb", "offline", "--wandb-project", "mine", "--wandb-tags", "a,b")  # fmt: skip
+             "--wandb", "offline", "--wandb-project", "mine", "--wandb-tags", "a,b", "--wandb-checkpoints")  # fmt: skip
     suite = tmp_path / "suite.yaml"
     done = ssl_av(*words, "--suite", _without_supervised(suite))
     assert done.returncode == 0, done.stderr
@@ -36,6 +36,19 @@ def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench,
             i.key: json.loads(i.value_json) for r in records for i in (*r.config.update, *r.run.config.update)
         }
         assert config["method"]["name"] == record["method"]
+        made = {key.rpartition("/")[0] for key in found if key.endswith("/_type")}
+        pictures = {"figures/map", "figures/retrieval-video", "figures/retrieval-audio"}
+        tables = {"embeddings/video", "embeddings/audio"}
+        assert made >= pictures | tables
+        assert ("figures/views" in made) == name.startswith("crisscross"), (
+            "frames and spectrograms as it trains on them"
+        )
+        (table,) = file.parent.glob("files/media/table/embeddings/video_*.json")
+        held = json.loads(table.read_text())
+        assert held["columns"][:3] == ["sample", "class", "D1"]
+        assert len(held["data"]) == found["embeddings/video/nrows"] > 0
+        kept = [r.artifact for r in records if r.HasField("artifact") and r.artifact.type == "model"]
+        assert [c.path for a in kept for c in a.manifest.contents] == ["last.ckpt"]
         if name.startswith("crisscross"):
             assert found["loss"] == pytest.approx(record["curves"]["loss"][-1][1], rel=1e-5)
     text = " ".join(p.read_text(errors="replace") for p in out.rglob("*.json"))
