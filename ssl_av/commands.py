@@ -93,7 +93,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
-    from ssl_av.bench.start import start
+    from ssl_av.bench.running.start import start
     from ssl_av.evaluation.elsewhere import check_elsewhere
 
     check_elsewhere(suite.run_config(names[0], 0))
@@ -175,7 +175,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
-    from ssl_av.bench.by_class import keep_predictions
+    from ssl_av.bench.writing.by_class import keep_predictions
     from ssl_av.config import Evaluation, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure

@@ -66,8 +66,9 @@ class RunConfig:
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
         row: its row in the suite, where that has another name than the method.
-        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
+        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.running.tune`).
         safety: how its training is guarded.
+        tensorboard: whether TensorBoard's files are written too.
     """
 
     method: dict[str, Any]
@@ -83,6 +84,7 @@ class RunConfig:
     row: str = ""
     tuning: dict[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
+    tensorboard: bool = False
 
     @property
     def name(self) -> str:
@@ -103,7 +105,7 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        optional = ("recipe", "row", "tuning")
+        optional = ("recipe", "row", "tuning", "tensorboard")
         out = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) or f.name not in optional}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.

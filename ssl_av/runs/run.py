@@ -29,6 +29,7 @@ from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
+from ssl_av.runs import pictures
 from ssl_av.runs.environment import environment
 from ssl_av.runs.record import Record, describe, write_json, write_record
 from ssl_av.tracking.runs import finish_run
@@ -186,8 +187,8 @@ def _execute(
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     save_predictions(measured.outcomes, out)
-    if config.evaluation.figures:
-        record["figures"] = glance.draw(method, data, out / "figures", config.seed)
+    if pictures.wanted(config):
+        record["figures"] = pictures.draw_pictures(config, method, data, glance, out / "figures")
     write_record(record, out)
     finish_run(config, record, out)
     return record

@@ -15,7 +15,7 @@ from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
 
 import ssl_av
-from ssl_av.bench.comparable import check_comparable
+from ssl_av.bench.analysis.comparable import check_comparable
 from ssl_av.data.loading import Loading
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
