@@ -216,19 +216,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
     folds = official_folds(
-        config.data,
-        config.loading,
-        towers.modalities,
-        protocols,
-        config.seed,
-        subject.trained_on,
+        config.data, config.loading, towers.modalities, protocols, config.seed, subject.trained_on,
         asked_views(method),
-    )
+    )  # fmt: skip
     cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
+        found = measure(
+            towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance, e.keep_features
+        )
     record: dict[str, Any] = {
         "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
