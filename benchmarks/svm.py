@@ -13,7 +13,7 @@ is the share of equal predictions on as many further samples as a quarter of the
 correlated, rectified, standardised, with classes that overlap.
 
 With --reference-classes K ours solves all problems, and LinearSVC the first K, one against the rest each: liblinear
-does one after another. Its seconds in the table are extrapolated: what is spent on a problem, times all classes, plus once
+does one after another. Its seconds in the table are extrapolated: what a problem takes, times all classes, plus once
 what a fit of one iteration takes (copies, mostly). Objectives and predictions are compared on these K classes.
 """
 

@@ -188,8 +188,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.runs.run import asked_views, describe, write_json
+    from ssl_av.training.allocator import keep_freed_memory
 
     quiet()
+    keep_freed_memory()
     subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
     method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
