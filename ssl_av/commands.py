@@ -188,8 +188,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.runs.run import asked_views, describe, write_json
+    from ssl_av.training.allocator import keep_freed_memory
 
     quiet()
+    keep_freed_memory()
     subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
     method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
@@ -216,19 +218,16 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
     folds = official_folds(
-        config.data,
-        config.loading,
-        towers.modalities,
-        protocols,
-        config.seed,
-        subject.trained_on,
+        config.data, config.loading, towers.modalities, protocols, config.seed, subject.trained_on,
         asked_views(method),
-    )
+    )  # fmt: skip
     cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
+        found = measure(
+            towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance, e.keep_features
+        )
     record: dict[str, Any] = {
         "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
         "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,

@@ -25,6 +25,7 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        keep_features: whether features stay on the disk for the next protocol, which then decodes nothing.
         figures: whether each run draws its features: a map, and nearest neighbours.
         elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
     """
@@ -34,6 +35,7 @@ class Evaluation:
     probes: int = 4
     precision: str = "float32"
     figures: bool = False
+    keep_features: bool = True
     elsewhere: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
@@ -111,7 +113,7 @@ class RunConfig:
         # Runs from before there was a choice are the same runs.
         if self.safety == Safety():
             del values["safety"]
-        for key in ("precision", "figures", "elsewhere"):
+        for key in ("precision", "figures", "keep_features", "elsewhere"):
             if getattr(self.evaluation, key) == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values

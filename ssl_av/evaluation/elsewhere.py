@@ -103,7 +103,7 @@ def measure_elsewhere(
         if towers.modalities:
             here = measure(
                 towers, there.folds, there.protocols, there.config.seed, cache, e.clips, e.precision,
-                _said(there.name, report),
+                _said(there.name, report), keep=e.keep_features,
             )  # fmt: skip
         else:
             why = {"skipped": f"no {' or '.join(there.modalities)} backbone"}

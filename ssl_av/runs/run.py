@@ -205,7 +205,9 @@ def evaluate(
     """What the run's protocols find on the run's own data; features stay in ``cache``."""
     e = config.evaluation
     protocols = [load_protocol(name) for name in e.protocols]
-    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch)
+    return measure(
+        towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch, e.keep_features
+    )
 
 
 def save_untrained(method: Method, path: Path) -> None:

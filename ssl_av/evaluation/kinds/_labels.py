@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multilab
 
 from ssl_av.evaluation.features import Features
 from ssl_av.evaluation.kinds import NotApplicableError, Predicted, Results
+from ssl_av.evaluation.rows import each
 
 
 def labelled(features: Features) -> np.ndarray:
@@ -54,7 +55,7 @@ def examples(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def averaged(x: np.ndarray) -> np.ndarray:
     """One vector a sample: the mean over its clips, where they were kept."""
-    return x if x.ndim == 2 else x.mean(axis=1, dtype=np.float32)
+    return x if x.ndim == 2 else each(lambda some: some.mean(axis=1, dtype=np.float32), x)
 
 
 def accuracy(predicted: Predicted, classes: int, top5: bool = False) -> Results:
