@@ -17,6 +17,7 @@ PARTS = (
     "data/views",
     "methods/statistics.py",
     "transforms",
+    "evaluation/pooling.py",
     "evaluation/towers.py",
     "evaluation/views.py",
 )

@@ -20,8 +20,9 @@ from ssl_av.data.loading import Loading
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
 from ssl_av.evaluation.folds import official_folds
+from ssl_av.evaluation.pooling import pooled
 from ssl_av.evaluation.protocols import load_protocol
-from ssl_av.evaluation.towers import pooled, squares
+from ssl_av.evaluation.towers import squares
 from ssl_av.methods.settings import Inputs
 from ssl_av.transforms import VideoTransform
 
