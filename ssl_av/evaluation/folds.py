@@ -69,6 +69,8 @@ def official_folds(
             guard.check(manifest, name)
         if views and len(numbers) == 1 and all(p.inputs == Seen() for p in protocols):
             manifest = decode_once(manifest, name, loading, views)
+        if guard is not None:
+            manifest = guard.without(manifest)
         manifest = restrict(manifest, modalities, name)
         found.append(AVDataModule(manifest, loading, seed))
     return found

@@ -1,4 +1,4 @@
-"""Test samples that were learned from: looked for before anything is trained or measured, and refused."""
+"""Test samples that were learned from: looked for before anything is trained or measured."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ssl_av.config import LOADING_FIELDS
+from ssl_av.config import LOADING_FIELDS, RunConfig
 from ssl_av.data.datasets import dataset_class
 from ssl_av.data.datasets._official import OfficialDataset
 from ssl_av.data.loading import Loading
@@ -52,17 +53,19 @@ class Leak:
 
 @dataclass
 class Unseen:
-    """Sees to it that no test sample was learned from.
+    """Sees to it that no test sample is learned from.
 
     Attributes:
-        policy: ``refuse`` raises, ``tell`` warns and leaves it to the record.
+        policy: ``refuse``, or ``tell``: a warning, and a note in the record.
         learned: what the network was pretrained on, if that is known.
         told: what was found and not refused.
+        left_out: paths of the training samples that are left out, of the division that was checked last.
     """
 
     policy: str = "refuse"
     learned: Manifest | None = None
     told: list[Leak] = field(default_factory=list)
+    left_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -71,27 +74,44 @@ class Unseen:
     def check(self, manifest: Manifest, name: str) -> None:
         """Looks for the test samples of one division of the data in its training split and in the pretraining.
 
-        A copy that an official list itself has under another name is told and not refused.
+        A training sample that is a copy of a test sample under another name is left out (`without`), but for those of
+        official lists, which stay as they are.
 
         Args:
             manifest: of the files as they are, not of a pack.
             name: of the data set.
 
         Raises:
-            UserError: if there are some, unless they are only to be told.
+            UserError: if there are others, unless they are only to be told.
         """
         test = manifest.split("test")
         rest = np.flatnonzero(manifest.columns("split")["split"] != "test")
         own = leaks(manifest.take(rest), test, "training")
-        official = bool(name) and issubclass(dataset_class(name), OfficialDataset)
-        listed = [leak for leak in own if official and leak.copy]
         self._judge(
-            [leak for leak in own if leak not in listed], name, len(test), "stand in the training split too"
+            [leak for leak in own if not leak.copy], name, len(test), "stand in the training split too"
         )
-        self.told += listed
+        copies = [leak for leak in own if leak.copy]
+        self.told += copies
+        official = bool(name) and issubclass(dataset_class(name), OfficialDataset)
+        drop = self.policy == "refuse" and not official
+        root = os.path.realpath(manifest.root)
+        self.left_out = frozenset(os.path.relpath(leak.of, root) for leak in copies) if drop else frozenset()
+        if copies:
+            what = "left out" if drop else "kept"
+            _warn(
+                f"{len(copies)} training samples of '{name}' are copies of test samples ({copies[0].of}): {what}"
+            )
         if self.learned is not None and self.learned.hash != manifest.hash:
             seen = leaks(self.learned.split("train"), test, "pretraining")
             self._judge(seen, name, len(test), "are among those that the network was pretrained on")
+
+    def without(self, manifest: Manifest) -> Manifest:
+        """The division that was checked last, or a pack of it, without the training samples that are left out."""
+        if not self.left_out:
+            return manifest
+        rows = manifest.columns("path", "split")
+        gone = [p in self.left_out and s != "test" for p, s in zip(*rows.values(), strict=True)]
+        return manifest.take(np.flatnonzero(~np.array(gone)))
 
     def record(self) -> dict[str, Any]:
         """What a record says under ``leaks``; empty where there are none."""
@@ -100,21 +120,26 @@ class Unseen:
         counts = {
             w: len({leak.path for leak in self.told if leak.where == w}) for w in ("training", "pretraining")
         }
-        return {"leaks": counts | {"named": [asdict(leak) for leak in self.told[:NAMED]]}}
+        named = [asdict(leak) for leak in self.told[:NAMED]]
+        return {"leaks": {"policy": self.policy, **counts, "named": named}}
 
     def _judge(self, found: list[Leak], name: str, size: int, what: str) -> None:
         if not found:
             return
-        first = found[0]
+        first, count = found[0], len({leak.path for leak in found})
         same = f", a copy of {first.of}" if first.copy else ""
-        said = f"{len(found)} of the {size} test samples of '{name or 'the manifest'}' {what} (e.g. {first.path}{same})"
+        said = f"{count} of the {size} test samples of '{name or 'the manifest'}' {what} (e.g. {first.path}{same})"
         if self.policy == "refuse":
             raise UserError(
-                f"{said}: a result would say nothing of other samples. Test on others (`ssl-av data check` finds "
-                "repeated files), or give --evaluation.leaks tell to measure all the same, with a note in the record"
+                f"{said}: a result would say nothing of other samples. Test on others, or give --evaluation.leaks tell "
+                "to measure all the same, with a note in the record"
             )
-        print(f"ssl-av: warning: {said}", file=sys.stderr)
+        _warn(said)
         self.told += found
+
+
+def _warn(said: str) -> None:
+    print(f"ssl-av: warning: {said}", file=sys.stderr)
 
 
 def leaks(learned: Manifest, tested: Manifest, where: str) -> list[Leak]:
@@ -154,16 +179,29 @@ def learned_from(data: Mapping[str, Any] | None, loading: Loading) -> Manifest |
     if not all(place.exists() for place in places):  # what can be rendered is not rendered for this
         return None
     try:
-        return prepare_manifest(data["name"], args, loading)
+        found = prepare_manifest(data["name"], args, loading)
     except UserError:
         return None
+    guard = Unseen()
+    with suppress(UserError):
+        guard.check(found, data["name"])
+    return guard.without(found)
 
 
-def of_the_files(manifest: Manifest, data: Mapping[str, Any], loading: Loading) -> Manifest:
-    """The manifest, or that of the files where it is one of a pack of them."""
-    if not pack_at(manifest.root):
-        return manifest
-    return learned_from(data, loading) or manifest
+def unseen(manifest: Manifest, config: RunConfig) -> tuple[Manifest, Unseen]:
+    """A run's own data as files, checked; where nothing is measured, leaks are only told.
+
+    Args:
+        manifest: of the data, or of a pack of them.
+        config: the run.
+    """
+    e = config.evaluation
+    guard = Unseen(e.leaks if e.protocols or e.elsewhere else "tell")
+    files = manifest
+    if pack_at(manifest.root) and config.data["name"] != "pack":
+        files = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
+    guard.check(files, config.data["name"])
+    return guard.without(files), guard
 
 
 def _files(manifest: Manifest) -> dict[str, Spans]:
@@ -194,7 +232,6 @@ def _copies(asked: list[str], there: list[str]) -> Iterator[tuple[str, str]]:
             for twin in alike.get((size, _ends(file)), ()):
                 if filecmp.cmp(file, twin, shallow=False):
                     yield file, twin
-                    break
 
 
 def _size(file: str) -> int:

@@ -149,6 +149,7 @@ def evaluate(
         method.eval()
         if isinstance(data, Manifest):
             guard.check(data, "")
+            data = guard.without(data)
             asked = {m for p in protocols for m in p.modalities if m in method.backbones}
             folds = [AVDataModule(restrict(data, asked, "the manifest"), loading, seed)]
             towers = Towers(method, asked)

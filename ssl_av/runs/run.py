@@ -23,7 +23,7 @@ from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
-from ssl_av.evaluation.leaks import Unseen, of_the_files
+from ssl_av.evaluation.leaks import unseen
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
@@ -104,6 +104,8 @@ def _execute(
 ) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
+    files, guard = unseen(usable, config)
+    usable = guard.without(usable)
     data = AVDataModule(usable, config.loading, config.seed)
     trains = method_class(config.method["name"]).trains
     plan = Plan.of(config, partial(build_method, config, usable), len(data.train), True) if trains else None
@@ -120,9 +122,6 @@ def _execute(
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
-    files, guard = of_the_files(usable, config.data, config.loading), Unseen(config.evaluation.leaks)
-    if config.evaluation.protocols:
-        guard.check(files, config.data["name"])
     elsewhere = prepare_elsewhere(config, asked_views(method), files)
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     config.save(out / "config.yaml")
