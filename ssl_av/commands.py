@@ -181,6 +181,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
     from ssl_av.evaluation.glance import Glance
+    from ssl_av.evaluation.leaks import Unseen, learned_from
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
     from ssl_av.evaluation.subject import load_subject
@@ -217,10 +218,9 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
-    folds = official_folds(
-        config.data, config.loading, towers.modalities, protocols, config.seed, subject.trained_on,
-        asked_views(method),
-    )  # fmt: skip
+    guard = Unseen(config.evaluation.leaks, learned_from(subject.trained_on, config.loading))
+    folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
+                           subject.trained_on, asked_views(method), guard)  # fmt: skip
     cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
@@ -230,7 +230,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         )
     record: dict[str, Any] = {
         "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
-        "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
+        "data": describe(folds[0].manifest, config, found.skipped) | guard.record(), "results": found.results,
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)

@@ -28,6 +28,10 @@ class Evaluation:
         keep_features: whether features stay on the disk for the next protocol, which then decodes nothing.
         figures: whether each run draws its features: a map, and nearest neighbours.
         elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
+        during: protocols that measure while a run trains, on parts of its training and validation split.
+        every: epochs from one such measurement to the next.
+        limit: samples of each split that it takes.
+        leaks: what becomes of test samples that were learned from: ``refuse``, or ``tell`` (`ssl_av.evaluation.leaks`).
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
@@ -37,9 +41,14 @@ class Evaluation:
     figures: bool = False
     keep_features: bool = True
     elsewhere: tuple[Any, ...] = ()
+    during: tuple[str, ...] = ()
+    every: int = 1
+    limit: int = 256
+    leaks: str = "refuse"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        object.__setattr__(self, "during", tuple(self.during))
         if self.elsewhere:
             from ssl_av.evaluation.places import read_places
 
@@ -48,8 +57,14 @@ class Evaluation:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
             raise UserError(f"evaluation.probes must not be negative, got {self.probes}")
+        if self.every < 1 or self.limit < 8:
+            raise UserError(
+                f"evaluation.every must be at least 1 and evaluation.limit at least 8, got {self.every}, {self.limit}"
+            )
         if self.precision not in ("float32", "float16"):
             raise unknown("evaluation.precision", self.precision, ("float32", "float16"))
+        if self.leaks not in ("refuse", "tell"):
+            raise unknown("evaluation.leaks", self.leaks, ("refuse", "tell"))
 
 
 @dataclass(frozen=True)
@@ -113,7 +128,16 @@ class RunConfig:
         # Runs from before there was a choice are the same runs.
         if self.safety == Safety():
             del values["safety"]
-        for key in ("precision", "figures", "keep_features", "elsewhere"):
+        for key in (
+            "precision",
+            "figures",
+            "keep_features",
+            "elsewhere",
+            "leaks",
+            "during",
+            "every",
+            "limit",
+        ):
             if getattr(self.evaluation, key) == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values

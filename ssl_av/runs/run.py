@@ -23,6 +23,7 @@ from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
+from ssl_av.evaluation.leaks import unseen
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
@@ -104,6 +105,8 @@ def _execute(
 ) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
+    files, guard = unseen(usable, config)
+    usable = guard.without(usable)
     data = AVDataModule(usable, config.loading, config.seed)
     trains = method_class(config.method["name"]).trains
     plan = Plan.of(config, partial(build_method, config, usable), len(data.train), True) if trains else None
@@ -120,7 +123,7 @@ def _execute(
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
-    elsewhere = prepare_elsewhere(config, asked_views(method))
+    elsewhere = prepare_elsewhere(config, asked_views(method), files)
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     config.save(out / "config.yaml")
     if plan is not None:
@@ -135,7 +138,9 @@ def _execute(
     towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
     measured = evaluate(towers, data, config, report, out / "features", glance)
     lost = measure_elsewhere(elsewhere, method, measured, report, out / "features")
-    others = {e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) for e in elsewhere}
+    others = {
+        e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) | e.leaks.record() for e in elsewhere
+    }
     accounting, clock = trained.accounting, trained.clock
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
@@ -170,7 +175,8 @@ def _execute(
         | {"total": sum(p.numel() for p in method.parameters())},
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
-        | {"batch_size": data.batch_size},
+        | {"batch_size": data.batch_size}
+        | guard.record(),
         **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
@@ -178,6 +184,7 @@ def _execute(
         "health": trained.health,
         "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},
+        **({"during": trained.during.found} if trained.during.found else {}),
         "settings": method.settings,
         "learning_rates": method.rates,
         "init": init,

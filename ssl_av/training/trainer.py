@@ -15,6 +15,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
+from ssl_av.evaluation.during import During
 from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
 from ssl_av.tracking.runs import begin_run
@@ -37,6 +38,7 @@ class Training:
         clock: its seconds.
         accounting: samples, clips, losses.
         probe: the online probes' curves.
+        during: what protocols find while it trains.
         collapse: of its embeddings.
         passed: batches whose loss was not finite.
         checkpoints: of it.
@@ -47,6 +49,7 @@ class Training:
     clock: Clock
     accounting: Accounting
     probe: OnlineProbe
+    during: During
     collapse: Collapse
     passed: PassOver
     checkpoints: Checkpoints
@@ -59,9 +62,17 @@ class Training:
         # The machine's counters do not tell one run from another beside it.
         clock = Clock(this_machine() if share == 1 else None)
         probe = OnlineProbe(config.evaluation.probes)
+        e = config.evaluation
+        during = During(e.during, e.every, e.limit, config.seed)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
         return cls(
-            clock, Accounting(clock), probe, collapse, PassOver(), Checkpoints(out, config.safety, probe)
+            clock,
+            Accounting(clock),
+            probe,
+            during,
+            collapse,
+            PassOver(),
+            Checkpoints(out, config.safety, probe),
         )
 
     @property
@@ -120,6 +131,7 @@ def train(
             *plan.callbacks(watch.accounting),
             watch.collapse,
             watch.probe,
+            watch.during,
             *guards,
             watch.checkpoints,
             *extra,
