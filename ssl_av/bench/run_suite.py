@@ -15,7 +15,7 @@ from ssl_av.bench.live import Board
 from ssl_av.bench.lock import locked
 from ssl_av.bench.only import only
 from ssl_av.bench.perform import failure, now
-from ssl_av.bench.records import append_record, row_name
+from ssl_av.bench.records import FILE, append_record, load_records, plain, row_name
 from ssl_av.bench.report import write_report
 from ssl_av.bench.runs import finished
 from ssl_av.bench.suite import Suite, SuiteFolder, before
@@ -131,11 +131,13 @@ def _run(
     """The records of all runs, in the order of the plan."""
     labels = [label(config, folder.suite) for config in plan]
     records: dict[int, Record] = {}
+    kept = load_records(folder.root) if (folder.root / FILE).is_file() else []
     with Board(console, labels, jobs) as board:
 
         def keep(place: int, record: Record, before: bool = False) -> None:
             records[place] = record
-            append_record(folder.root, record)
+            if not before or plain(record) not in kept:
+                append_record(folder.root, record)
             board.over(labels[place], record, before)
 
         tasks = []

@@ -1,0 +1,64 @@
+"""`--trainer.compile`: the same names, the same losses, and a resume that is exact."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_av.checks import check_trainer
+from ssl_av.data.manifest import Manifest
+from ssl_av.errors import UserError
+from ssl_av.runs.run import execute
+from ssl_av.training.compiling import check_compile, compiled
+from ssl_av.training.resume import last_checkpoint
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "metrics.csv").open() as lines:
+        return [float(row["loss"]) for row in csv.DictReader(lines) if row["loss"]]
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same_and_goes_on_exactly(
+    clips: Manifest, config_of, undisturbed, state_of, alike, tmp_path: Path
+) -> None:
+    written = undisturbed("avid") / "whole"
+    config = config_of("avid", trainer={"compile": "aot_eager"})
+    execute(config, clips, tmp_path / "whole")
+    assert losses(tmp_path / "whole") == pytest.approx(losses(written), rel=1e-3)
+    ours, theirs = state_of(tmp_path / "whole"), state_of(written)
+    assert ours["state_dict"].keys() == theirs["state_dict"].keys()
+    killed = tmp_path / "killed"
+    (tmp_path / "whole" / "checkpoints" / "last-1.ckpt").rename(tmp_path / "step4.ckpt")
+    record = execute(config, clips, killed, resume=tmp_path / "step4.ckpt")
+    assert record["health"]["resumed_at"] == [4]
+    assert alike(ours, state_of(killed)) == []
+
+
+def test_only_what_trains_is_compiled(config_of) -> None:
+    from ssl_av.methods import create_method
+
+    method = create_method("supervised", **{k: v for k, v in config_of("supervised").method.items() if k != "name"})
+    net, names = method.net("audio"), list(method.state_dict())
+    x, before = torch.randn(2, 1, 64, 64), net.forward_features
+    with compiled(method, "eager"):
+        assert list(method.state_dict()) == names
+        assert torch.allclose(net.train()(x), net.pool(before(x)), atol=1e-5)
+        assert torch.equal(net.eval()(x), net.pool(before(x)))
+    assert net.forward_features == before
+
+
+def test_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"unknown backend of --trainer.compile 'inducktor'; did you mean inductor"):
+        check_trainer({"compile": "inducktor"})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no working\nC++ compiler")
+
+    monkeypatch.setattr(torch, "compile", refuse)
+    with pytest.raises(UserError, match=r"^--trainer.compile inductor: nothing .* no working C\+\+ compiler; .*out$"):
+        check_compile("inductor")
+    check_compile("none")
