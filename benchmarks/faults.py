@@ -161,7 +161,7 @@ FAULTS: dict[str, tuple[Fault, tuple[str, ...]]] = {}
 
 
 def fault(name: str, *kinds: str) -> Callable[[Fault], Fault]:
-    """Registers a fault: a generator that prepares, gives way until the command is under way, makes it, and mends it."""
+    """Registers a fault: a generator that prepares, waits for the command, makes the fault, waits, and mends it."""
 
     def register(function: Fault) -> Fault:
         FAULTS[name] = function, kinds or ("fit", "eval", "bench")
@@ -326,7 +326,14 @@ def cache_unwritable(case: Case) -> Iterator[None]:
 def shm_small(case: Case) -> Iterator[None]:
     """/dev/shm, through which reading processes give their batches, holds next to nothing (a container's default)."""
     case.workers = "1"
-    case.before = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"', "sh"]
+    case.before = [
+        "unshare",
+        "-m",
+        "sh",
+        "-c",
+        'mount -t tmpfs -o size=64k tmpfs /dev/shm && exec "$@"',
+        "sh",
+    ]
     yield
     yield
     case.before = []

@@ -1,8 +1,8 @@
 """A suite that is killed again and again, against the same suite left alone: it must end with the same table.
 
-    python benchmarks/soak.py                              # the tiny suite, all five methods; the better part of an hour
-    python benchmarks/soak.py --budget steps=75 --seconds 20 60
-    python benchmarks/soak.py --quick                      # one method, a dozen steps, three kills; two minutes
+    python benchmarks/soak.py                          # the tiny suite, all five methods; the better part of an hour
+    python benchmarks/soak.py --kills 12 --budget steps=40     # further words are those of `ssl-av bench`
+    python benchmarks/soak.py --quick                          # AVID alone, 30 steps, three kills; two minutes
 
 `ssl-av bench` is run once and left alone. Then the same command is given again and again while its processes are ended
 by SIGKILL at random times: mostly all of them at once, sometimes the command alone (what it began must end by itself),
@@ -39,7 +39,7 @@ from ssl_av.training.resume import last_checkpoint, newest_whole, peek
 
 METHODS = "brave,stica,crisscross,avid,cma"
 TIMES = frozenset(
-    "started finished cost seconds joules gpu_hours resumed_at data_wait".split()
+    ["started", "finished", "cost", "seconds", "joules", "gpu_hours", "resumed_at", "data_wait"]
 )
 """Names of what depends on the clock, wherever it stands."""
 
@@ -50,6 +50,7 @@ ALONE = 40.0
 """Seconds that a process may live on once its command is gone (`ssl_av.bench.worker.GRACE`, and PyTorch's own 5)."""
 
 QUICK = [
+    "--methods", "avid",
     "--data.train", "24", "--data.val", "8", "--data.test", "8", "--data.batch_size", "8", "--inputs.size", "32",
     "--networks.video_args.width", "4", "--networks.audio_args.width", "4", "--methods.avid.negatives", "8",
     "--evaluation.clips", "1", "--budget", "steps=30", "--safety.checkpoint_every", "steps=4",
@@ -60,18 +61,17 @@ def main() -> None:
     """Runs the suite twice and compares; the exit code says what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="AVID alone, 30 steps, three kills")
-    parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--budget", help="of every run (default: the tiny suite's)")
     parser.add_argument("--kills", type=int, default=30, help="at most so many")
-    parser.add_argument("--seconds", type=float, nargs=2, default=(15.0, 60.0), help="from one kill to the next")
+    parser.add_argument(
+        "--seconds", type=float, nargs=2, default=(15.0, 60.0), help="from one kill to the next"
+    )
     parser.add_argument("--limit", type=float, default=120.0, help="minutes, of the suite that is killed")
     parser.add_argument("--seed", type=int, default=0, help="of the kills")
     parser.add_argument("--folder", type=Path, help="where both suites go (default: one that is removed)")
-    args = parser.parse_args()
-    words = ["--methods", args.methods, "--safety.checkpoint_every", "steps=10"]
-    words += ["--budget", args.budget] if args.budget else []
+    args, more = parser.parse_known_args()
+    words = ["--methods", METHODS, "--safety.checkpoint_every", "steps=10", *more]
     if args.quick:
-        words, args.kills, args.seconds = ["--methods", "avid", *QUICK], 3, (14.0, 20.0)
+        words, args.kills, args.seconds = [*QUICK, *more], 3, (14.0, 20.0)
     with tempfile.TemporaryDirectory(prefix="ssl-av-soak-") as scratch:
         folder = args.folder or Path(scratch)
         begun = time.monotonic()
@@ -81,7 +81,8 @@ def main() -> None:
         kills = Killer(args.seed, args.seconds, args.kills)
         begun = time.monotonic()
         kills.until_it_ends(words, soaked, 60 * args.limit)
-        print(f"killed: {(time.monotonic() - begun) / 60:.1f} min; {kills.told()}")
+        lost = len(read_records(soaked).unreadable)
+        print(f"killed: {(time.monotonic() - begun) / 60:.1f} min; {kills.told()}; {lost} half-written lines")
         wrong = [*kills.wrong, *unequal(whole, soaked), *leftovers(soaked)]
         for line in table(whole, soaked):
             print(line)
@@ -157,7 +158,9 @@ class Killer:
 
     def kill(self, process: subprocess.Popen[str], mark: str, out: Path) -> None:
         """Kills all processes, the command alone, or one below it."""
-        kind = self.random.choices(("all processes", "the command alone", "one process below it"), (6, 2, 2))[0]
+        kind = self.random.choices(("all processes", "the command alone", "one process below it"), (6, 2, 2))[
+            0
+        ]
         below = sorted(p for p in marked(mark) if p != process.pid)
         chosen = [process.pid, *below]
         if kind == "the command alone":
@@ -196,7 +199,9 @@ class Killer:
 def marked(mark: str) -> Iterator[int]:
     """The living processes with a mark in their environment."""
     for process in psutil.process_iter(["environ", "status"]):
-        if (process.info["environ"] or {}).get(MARK) == mark and process.info["status"] != psutil.STATUS_ZOMBIE:
+        if (process.info["environ"] or {}).get(MARK) == mark and process.info[
+            "status"
+        ] != psutil.STATUS_ZOMBIE:
             yield process.pid
 
 
@@ -220,11 +225,15 @@ def timeless(value: Any) -> Any:
 
 def unequal(whole: Path, soaked: Path) -> Iterator[str]:
     """In what two suites differ."""
-    old, new = ({f"{row_name(r)}-seed{r['seed']}": r for r in read_records(f).records} for f in (whole, soaked))
+    old, new = (
+        {f"{row_name(r)}-seed{r['seed']}": r for r in read_records(f).records} for f in (whole, soaked)
+    )
     if old.keys() != new.keys():
         yield f"records of {sorted(new)} instead of {sorted(old)}"
     for name in old.keys() & new.keys():
-        yield from (f"{name}: record: {line}" for line in differences(timeless(old[name]), timeless(new[name])))
+        yield from (
+            f"{name}: record: {line}" for line in differences(timeless(old[name]), timeless(new[name]))
+        )
         yield from (f"{name}: {line}" for line in unequal_runs(whole / name, soaked / name))
 
 
@@ -282,9 +291,9 @@ def table(whole: Path, soaked: Path) -> Iterator[str]:
 def accuracies(record: Mapping[str, Any]) -> str:
     """Of both modalities."""
     found = record.get("results", {}).get("linear-svm", {})
-    return " / ".join(f"{100 * found[m]['top1']:.3f} %" for m in ("video", "audio") if m in found) or json.dumps(
-        record.get("error")
-    )
+    return " / ".join(
+        f"{100 * found[m]['top1']:.3f} %" for m in ("video", "audio") if m in found
+    ) or json.dumps(record.get("error"))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class RunJob:
         signal.signal(signal.SIGUSR2, heed)
         try:
             perform(RunConfig.from_dict(dict(self.config)), Path(self.manifest), folder, self.share, tell)
-        except Interrupted as e:
+        except Interrupted:
             if not asked or not callable(again):  # the job was cancelled: it is not to come back
                 raise
             again(signal.SIGUSR2, None)

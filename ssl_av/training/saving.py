@@ -198,7 +198,7 @@ class Checkpoints(Checkpoint):
         return time.monotonic() - self._since >= 60 * self.number
 
     def state_dict(self) -> dict[str, Any]:
-        """Kept in the checkpoint: random states by rank, the best score, the W&B run, where and how it was continued."""
+        """Kept in the checkpoint: random states by rank, the best score, the W&B run, how it was continued."""
         random = self._random or ranks.gather_objects(random_state())
         kept = {"resumed_at": self.resumed_at, "settings": self.settings, "changed": self.changed}
         return {"random": random, "best": self.best, "wandb": self.wandb, **kept}

@@ -97,7 +97,7 @@ def test_killed_before_its_first_checkpoint(tmp_path: Path, capsys) -> None:
     for mode in ("yes", "auto"):
         assert begin_from(tmp_path, RUN, mode) is None
         assert "there is no checkpoint in" in capsys.readouterr().err
-        with pytest.raises(UserError, match="holds another run, which differs in method.dim"):
+        with pytest.raises(UserError, match=r"holds another run, which differs in method\.dim"):
             begin_from(tmp_path, replace(RUN, method={"name": "avid", "dim": 16}), mode)
     with pytest.raises(UserError, match="exists already; add --resume"):
         begin_from(tmp_path, RUN, None)

@@ -32,7 +32,9 @@ def test_a_signal_outside_of_the_training(name: str, run: Path) -> None:
         os.kill(os.getpid(), number)
     assert caught.value.code == 128 + number
     assert caught.value.said.startswith(f"stopped by {name}; ")
-    assert caught.value.said.endswith("last.ckpt is of step 7, the same command with --resume goes on from it")
+    assert caught.value.said.endswith(
+        "last.ckpt is of step 7, the same command with --resume goes on from it"
+    )
     assert signal.getsignal(number) == before
 
 

@@ -13,7 +13,6 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.errors import UserError
 from ssl_av.runs.run import execute
 from ssl_av.training.compiling import check_compile, compiled
-from ssl_av.training.resume import last_checkpoint
 
 
 def losses(folder: Path) -> list[float]:
@@ -41,7 +40,9 @@ def test_a_compiled_training_is_the_same_and_goes_on_exactly(
 def test_only_what_trains_is_compiled(config_of) -> None:
     from ssl_av.methods import create_method
 
-    method = create_method("supervised", **{k: v for k, v in config_of("supervised").method.items() if k != "name"})
+    method = create_method(
+        "supervised", **{k: v for k, v in config_of("supervised").method.items() if k != "name"}
+    )
     net, names = method.net("audio"), list(method.state_dict())
     x, before = torch.randn(2, 1, 64, 64), net.forward_features
     with compiled(method, "eager"):
@@ -52,13 +53,17 @@ def test_only_what_trains_is_compiled(config_of) -> None:
 
 
 def test_where_nothing_can_be_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match=r"unknown backend of --trainer.compile 'inducktor'; did you mean inductor"):
+    with pytest.raises(
+        UserError, match=r"unknown backend of --trainer.compile 'inducktor'; did you mean inductor"
+    ):
         check_trainer({"compile": "inducktor"})
 
     def refuse(*_: object, **__: object) -> None:
         raise RuntimeError("no working\nC++ compiler")
 
     monkeypatch.setattr(torch, "compile", refuse)
-    with pytest.raises(UserError, match=r"^--trainer.compile inductor: nothing .* no working C\+\+ compiler; .*out$"):
+    with pytest.raises(
+        UserError, match=r"^--trainer.compile inductor: nothing .* no working C\+\+ compiler; .*out$"
+    ):
         check_compile("inductor")
     check_compile("none")
