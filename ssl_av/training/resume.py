@@ -61,6 +61,9 @@ def is_whole(path: Path) -> bool:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # torch.load compares no checksums
                 return False
+            # A part that is marked as a folder is not read: its tensor would hold whatever was in memory.
+            if any(part.external_attr or part.is_dir() for part in archive.infolist()):
+                return False
         tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # a damaged file raises anything from BadZipFile to UnpicklingError
         return False

@@ -42,6 +42,14 @@ def flip(path: Path) -> None:
     assert len(torch.load(path)["state_dict"]["weight"]) == 5000
 
 
+def folder(path: Path) -> None:
+    """One bit of the archive's list of contents: the weights are taken for a folder, and torch.load reads nothing."""
+    data = bytearray(path.read_bytes())
+    data[data.rfind(b"PK\1\2", 0, data.rfind(b"/data/0")) + 38] ^= 0x10
+    path.write_bytes(data)
+    assert not torch.equal(torch.load(path)["state_dict"]["weight"], torch.arange(5000.0))
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -50,7 +58,7 @@ def weights_alone(path: Path) -> None:
     torch.save({"state_dict": {}}, path)
 
 
-DAMAGES = [cut, flip, empty, weights_alone]
+DAMAGES = [cut, flip, folder, empty, weights_alone]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
