@@ -162,8 +162,8 @@ def reading_explained() -> Iterator[None]:
         if any(diary.no_room for diary in _diaries) or ("Bus error" in words and _shared_room() < 64):
             raise UserError(
                 f"a reading process cannot hand over its batches: {SHARED} is full ({_shared_room():.1f} MiB are "
-                "free). Make it larger (docker run --shm-size 8g), take fewer --data.num_workers (0 needs none of it), or a "
-                "smaller --data.batch_size"
+                "free). Make it larger (docker run --shm-size 8g), take fewer --data.num_workers (0 needs none of "
+                "it), or a smaller --data.batch_size"
             ) from e
         what = "died"
         if "timed out" in words:
