@@ -5,16 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_resume, check_seeds, check_settings, check_trainer
+from ssl_av.checks import check_folder, check_seeds, check_settings, check_trainer
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.runs.begin import begin_from
 from ssl_av.tracking.commands import options as tracking_options
-from ssl_av.training.resume import checkpoints
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -115,16 +114,15 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.evaluation.elsewhere import check_elsewhere
 
     check_elsewhere(config)
-    return _train(config, out, args.resume)
+    from ssl_av.training.signals import heeded
+
+    with heeded(out):
+        return _train(config, out, args.resume)
 
 
 def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     """The training of `fit`, with its progress bar."""
-    if (out / "suite.json").exists():
-        raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
-    if not resume and out.is_dir() and any(out.iterdir()):
-        raise UserError(f"--out {out}: exists already; add --resume to continue it, or give another --out")
+    start = begin_from(out, config, resume)
     check_folder("--out", out)
     check_trainer(config.trainer)
     import pytorch_lightning as pl
@@ -157,18 +155,6 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     _say_results(record, console)
     console.print(f"run: {out}")
     return 0
-
-
-def _start(out: Path, config: RunConfig) -> Path:
-    """The checkpoint that ``--resume`` goes on from; says so if it is not the last one."""
-    from ssl_av.training.resume import last_checkpoint, resumable
-
-    check_resume(out, config)
-    start, last = resumable(out), last_checkpoint(out)
-    if start != last:
-        state = "damaged or cut off" if last.exists() else "gone"
-        print(f"ssl-av: warning: {last} is {state}; going on from {start}, which is older", file=sys.stderr)
-    return start
 
 
 def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:

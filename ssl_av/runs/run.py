@@ -39,6 +39,7 @@ from ssl_av.training.allocator import keep_freed_memory
 from ssl_av.training.faults import faults_explained
 from ssl_av.training.resume import last_checkpoint
 from ssl_av.training.saving import write_checkpoint
+from ssl_av.training.signals import heeded
 from ssl_av.training.spending import Plan, spent
 from ssl_av.training.trainer import Training, train
 
@@ -90,7 +91,7 @@ def execute(
     Returns:
         The record that was written.
     """
-    with faults_explained(config, out):
+    with heeded(out), faults_explained(config, out):
         return _execute(config, manifest, out, report, callbacks, resume, share)
 
 

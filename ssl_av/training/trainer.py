@@ -20,6 +20,7 @@ from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
 from ssl_av.tracking.runs import begin_run
 from ssl_av.training.accounting import Accounting, Clock
+from ssl_av.training.compiling import compiled, split_compile
 from ssl_av.training.deadline import total_steps
 from ssl_av.training.energy import this_machine
 from ssl_av.training.logs import loggers
@@ -65,15 +66,9 @@ class Training:
         e = config.evaluation
         during = During(e.during, e.every, e.limit, config.seed)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
-        return cls(
-            clock,
-            Accounting(clock),
-            probe,
-            during,
-            collapse,
-            PassOver(),
-            Checkpoints(out, config.safety, probe),
-        )
+        settings = {"budget": config.budget.asked(), "trainer": config.trainer}
+        checkpoints = Checkpoints(out, config.safety, probe, settings)
+        return cls(clock, Accounting(clock), probe, during, collapse, PassOver(), checkpoints)
 
     @property
     def health(self) -> dict[str, Any]:
@@ -82,6 +77,7 @@ class Training:
             "skipped_batches": self.passed.skipped,
             "collapsed": self.collapse.found,
             "resumed_at": self.checkpoints.resumed_at,
+            "changed": self.checkpoints.changed,
         }
 
 
@@ -114,6 +110,7 @@ def train(
     """
     watch, signals = Training.of(config, out, share), Signals()
     done, run = peek(resume)
+    own, backend = split_compile(config.trainer)
     guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
     extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
     settings: dict[str, Any] = {
@@ -123,7 +120,7 @@ def train(
         "enable_model_summary": False,
         "use_distributed_sampler": False,  # our own shares an epoch among the ranks
         "plugins": [WholeFiles(config.safety.keep)],
-        **config.trainer,
+        **own,
     }
     trainer = pl.Trainer(
         callbacks=[
@@ -144,7 +141,8 @@ def train(
             begin_run(logger)  # has an id from now on
             watch.checkpoints.wandb = logger.version
     try:
-        trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+        with compiled(method, backend):
+            trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
     except SIGTERMException as e:
         raise signals.ended(out) from e
     except (RuntimeError, UserError) as e:
