@@ -18,12 +18,18 @@ DEEPEST = 100
 
 # Control characters, line ends of any kind, what turns the direction of writing, halves of a character.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_HALVES = re.compile(r"\\u[dD][89a-fA-F]")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]')
 
 
 def printable(text: object) -> str:
     """A text on one line whose every sign is seen: a line end is ``\\n``, a terminal's escape ``\\x1b``."""
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+def file_name(text: str) -> str:
+    """A text as the name of a file or a folder, which leads nowhere else."""
+    return re.sub(r"[/\\\0]", "-", text)
 
 
 def one_line(text: object, most: int = 2000) -> str:
@@ -74,4 +80,16 @@ def parse_json(text: str) -> Any:
         level += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
         if level > DEEPEST:
             raise ValueError(f"nested more than {DEEPEST} levels deep")
-    return json.loads(text)
+    value = json.loads(text)
+    return _whole_signs(value) if _HALVES.search(text) else value
+
+
+def _whole_signs(value: Any) -> Any:
+    """The value with ``?`` for each half of a character, which no file can hold."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_signs(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_signs(key): _whole_signs(item) for key, item in value.items()}
+    return value

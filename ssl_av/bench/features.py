@@ -14,6 +14,7 @@ from ssl_av.bench.pictures import embedded, palette
 from ssl_av.evaluation.export import load_embeddings
 from ssl_av.evaluation.figures import distributions, save
 from ssl_av.evaluation.glance import DPI, VECTORS
+from ssl_av.text import file_name
 
 TITLES = {
     "map": "Map of the test split's features (t-SNE)",
@@ -49,7 +50,8 @@ def looks(groups: Sequence[Group], folder: Path) -> tuple[Looks, ...]:
     for group in groups:
         for run in group.runs[:1]:
             home = run_folder(folder, run) / "figures"
-            files = [home / name for name in run.get("figures") or () if (home / name).is_file()]
+            names = [name for name in run.get("figures") or () if name.endswith(".png")]
+            files = [file for name in names if (file := home / file_name(name)).is_file()]
             pictures = tuple(
                 Picture(
                     TITLES.get(f.stem, f.stem),
