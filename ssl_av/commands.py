@@ -272,7 +272,7 @@ def _split(text: str | None) -> list[str]:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise UserError(f"--jobs {text}: give a whole number of runs at a time, at least 1")
     return int(text)
 

@@ -12,8 +12,10 @@ import yaml
 from ssl_av.bench.budget import Budget
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
+from ssl_av.text import read_text
 from ssl_av.training.safety import Safety
 from ssl_av.whole import whole_file
+from ssl_av.yaml_text import MOST, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,6 @@ class RunConfig:
             yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
-# libyaml, where there is one, reads the hundred files of `ssl-av list recipes` ten times as fast.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LOADING_FIELDS = {f.name for f in fields(Loading)}
 
 
@@ -166,16 +166,13 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
     Raises:
-        UserError: if it is missing, not YAML, or not a mapping.
+        UserError: if it is missing, too large, not YAML as `parse_yaml` reads it, or not a mapping.
     """
+    text = read_text(path, MOST)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: cannot be read ({e})") from None
-    except yaml.YAMLError as e:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(e).split())})") from None
+        values = parse_yaml(text)
+    except ValueError as e:
+        raise UserError(f"{path}: not valid YAML ({e})") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
     return values

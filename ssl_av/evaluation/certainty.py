@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_av.arrays import read_npz
 from ssl_av.errors import UserError
 from ssl_av.evaluation.average_precision import bootstrap_map, class_precision
 from ssl_av.evaluation.kinds import Outcome, Predicted, Results, Splits
@@ -149,12 +149,11 @@ def load_predictions(file: Path) -> dict[str, list[Kept]]:
     """
     found: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     try:
-        with np.load(file) as arrays:
-            for key in arrays.files:
-                side, number, name = key.rsplit(".", 2)
-                found.setdefault(side, {}).setdefault(int(number), {})[name] = arrays[key]
+        for key, array in read_npz(file).items():
+            side, number, name = key.rsplit(".", 2)
+            found.setdefault(side, {}).setdefault(int(number), {})[name] = array
         return {side: [Kept(**folds[k]) for k in sorted(folds)] for side, folds in found.items()}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as e:
+    except (ValueError, TypeError) as e:
         raise UserError(f"{file}: not the predictions of a protocol ({type(e).__name__}: {e})") from None
 
 
