@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ssl_av.config import LOADING_FIELDS, RunConfig
-from ssl_av.data.datasets import dataset_class
+from ssl_av.data.datasets import dataset_class, list_datasets
 from ssl_av.data.datasets._official import OfficialDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest
@@ -92,7 +92,7 @@ class Unseen:
         )
         copies = [leak for leak in own if leak.copy]
         self.told += copies
-        official = bool(name) and issubclass(dataset_class(name), OfficialDataset)
+        official = name in list_datasets() and issubclass(dataset_class(name), OfficialDataset)
         drop = self.policy == "refuse" and not official
         root = os.path.realpath(manifest.root)
         self.left_out = frozenset(os.path.relpath(leak.of, root) for leak in copies) if drop else frozenset()
