@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ssl_av.bench.analysis.groups import Group, get
+from ssl_av.bench.analysis.groups import Group, get, seed
 
 Pairs = tuple[tuple[str, str], ...]
 """Names with their values, in order."""
@@ -18,6 +18,8 @@ def provenance(groups: Sequence[Group]) -> Pairs:
     pairs = [(name, _agreed(runs, "versions", name)) for name in names]
     pairs.append(("git revision", _agreed(runs, "git") or "not recorded"))
     pairs.append(("data hash", _agreed(runs, "data", "hash")))
+    pairs.append(("protocols", _protocols([run for _, run in runs])))
+    pairs.append(("seeds", ", ".join(map(str, sorted({seed(run) for _, run in runs})))))
     machines: dict[str, list[str]] = {}
     for group, run in runs:
         machines.setdefault(said_machine(run.get("machine")), []).append(group.method)
@@ -27,6 +29,17 @@ def provenance(groups: Sequence[Group]) -> Pairs:
         ("finished", max((str(run["finished"]) for _, run in runs if run.get("finished")), default=""))
     )
     return tuple((name, value) for name, value in pairs if value)
+
+
+def _protocols(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Each with its version and hash; those of one name are the same in all runs (`comparable`)."""
+    found = {name: about for run in runs for name, about in (run.get("protocols") or {}).items()}
+    said = (
+        f"{name} {get(about, 'version')} ({get(about, 'hash')})"
+        for name, about in found.items()
+        if get(about, "hash")
+    )
+    return ", ".join(said)
 
 
 def _agreed(runs: Sequence[tuple[Group, Mapping[str, Any]]], *path: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from ssl_av.bench.analysis.groups import Group, Number
 
 MISSING = "–"
+WORDS = ("stages", "embedding", "setting", "best setting", "differs from", "conclusion")
+"""Columns of words."""
 
 # form: (factor, decimals, signed)
 FORMS: dict[str, tuple[float, int, bool]] = {
@@ -101,6 +103,11 @@ class Column:
     brief: bool = False
     short: str = ""
     interval: Callable[[Group], tuple[float, float] | None] | None = None
+
+    @property
+    def words(self) -> bool:
+        """Whether its cells are words, which may take several lines."""
+        return self.title in WORDS
 
     @property
     def name(self) -> str:

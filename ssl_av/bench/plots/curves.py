@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import UNTRAINED, Group
 from ssl_av.bench.plots.hover import mark
-from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled
+from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled, wrapped
 from ssl_av.style import LIGHT, Style, literal
 
 SIDES = ("video", "audio")
@@ -50,15 +50,15 @@ def probe_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
 
 def loss_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     """The training loss, one panel a method: the losses have no common scale."""
+    colour = colours((group.method for group in groups), style)  # as in every other figure
     groups = [group for group in groups if group.curve("loss")]
     if not groups:
         return None
     across = min(2 if style.narrow else 3, len(groups))
     down = math.ceil(len(groups) / across)
     figure, panels = new_figure(style, 1.85 * down + 0.3, down, across)
-    colour = colours((group.method for group in groups), style)
     for axes, group in zip(panels, groups, strict=False):
-        titled(axes, group.label, style, style.ink)
+        titled(axes, "\n".join(wrapped(group.label, 18 if style.narrow else 32)), style)
         for x, y in group.curve("loss"):
             window = max(1, len(y) // 25)
             if window > 1:

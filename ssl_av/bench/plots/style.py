@@ -7,6 +7,7 @@ that a notebook which imports this would find changed.
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Iterable
 
@@ -30,24 +31,34 @@ def colours(methods: Iterable[str], style: Style = LIGHT) -> dict[str, str]:
     fixed = {"random": "#8b919c", "supervised": "#c9ccd3" if style.dark else "#3b4150"}
     names = list(dict.fromkeys(methods))
     taken = {HOME[name] for name in names if name in HOME}
-    free = [colour for colour in reversed(OKABE_ITO) if colour not in taken] or list(OKABE_ITO)
-    free.sort(key=lambda colour: (colour in HOME.values(), colour == "yellow"))  # yellow is faint on white
+    # What no paper here has comes first, yellow last of it: it is faint on white. Then colours come again.
+    palette = [*OKABE_ITO][::-1]
+    palette.sort(key=lambda c: (c in taken, c in HOME.values(), c == "yellow"))
     strangers = sorted(name for name in names if name not in HOME and name not in fixed)
     found = {name: OKABE_ITO[HOME[name]] for name in names if name in HOME} | fixed
-    found |= {name: OKABE_ITO[free[index % len(free)]] for index, name in enumerate(strangers)}
+    found |= {name: OKABE_ITO[palette[index % len(palette)]] for index, name in enumerate(strangers)}
     return {name: found[name] for name in names}
 
 
 def markers(methods: Iterable[str]) -> dict[str, str]:
-    """A marker a method, by the order of their names; what repeats a colour has another one."""
-    names, count = sorted(set(methods)), len(MARKERS)
-    return {name: MARKERS[(index + index // count) % count] for index, name in enumerate(names)}
+    """A marker a method, by the order of their names; no two methods share colour and marker while there are others."""
+    names = sorted(set(methods))
+    colour, found = colours(names), dict[str, str]()
+    for index, name in enumerate(names):
+        taken = {found[other] for other in found if colour[other] == colour[name]}
+        order = [MARKERS[(index + turn) % len(MARKERS)] for turn in range(len(MARKERS))]
+        found[name] = next((marker for marker in order if marker not in taken), order[0])
+    return found
 
 
 def row_names(labels: Iterable[str], style: Style) -> list[str]:
     """Labels of the rows of a figure, on two lines where they are long."""
-    width = 17 if style.narrow else 30
-    return [literal("\n".join(textwrap.wrap(label, width, max_lines=2, placeholder="…"))) for label in labels]
+    return [literal("\n".join(wrapped(label, 17 if style.narrow else 30))) for label in labels]
+
+
+def wrapped(label: str, width: int) -> list[str]:
+    """A label on up to two lines of so many characters."""
+    return textwrap.wrap(label, width, max_lines=2, placeholder="…") or [label]
 
 
 def legend_below(figure: Figure, panels: Iterable[Axes], style: Style) -> None:
@@ -55,10 +66,14 @@ def legend_below(figure: Figure, panels: Iterable[Axes], style: Style) -> None:
     entries = {
         text: line for axes in panels for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    room = (50 if style.narrow else 125) // (max(map(len, entries), default=0) + 8)  # characters
+    names = [textwrap.shorten(text, 34, placeholder="…") for text in entries]
+    room = (50 if style.narrow else 125) // (max(map(len, names), default=0) + 8)  # characters
+    columns = max(min(room, 3 if style.narrow else 8), 1)
+    rows = math.ceil(len(names) / columns)
+    figure.set_figheight(figure.get_figheight() + 0.19 * (rows - 1))  # not of the panels' height
     figure.legend(
-        entries.values(), entries.keys(), loc="outside lower center", ncols=max(min(room, 3 if style.narrow else 8), 1),
-        frameon=False, fontsize=9.5, labelcolor=style.ink,
+        entries.values(), names, loc="outside lower center", ncols=columns, frameon=False, fontsize=9.5,
+        labelcolor=style.ink,
     )  # fmt: skip
 
 
