@@ -147,6 +147,7 @@ def resolve_suite(
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import Inputs, Networks
     from ssl_av.options import check
+    from ssl_av.training.compiling import OPTION
     from ssl_av.training.safety import Safety
 
     where = "recipe"
@@ -163,7 +164,10 @@ def resolve_suite(
         ("safety", Safety),
     ):
         if group in checked:
-            checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
+            given = checked[group]
+            ours = {k: v for k, v in given.items() if k == OPTION} if group == "trainer" else {}
+            given = {k: v for k, v in given.items() if k not in ours}
+            checked[group] = ours | check(group, target, given, skip=("callbacks", "logger", "profiler"))
     if "methods" in checked:
         checked["methods"] = {
             m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ssl_av.bench.plots import PLOTS
 from ssl_av.bench.plots.hover import Spot, spots
 from ssl_av.bench.plots.style import colours, png
 from ssl_av.bench.records import read_records
+from ssl_av.bench.shape import SUITE, misshapen
 from ssl_av.bench.writing import by_class, features
 from ssl_av.bench.writing.latex import to_latex
 from ssl_av.bench.writing.markdown import to_markdown
@@ -27,6 +27,7 @@ from ssl_av.bench.writing.results_csv import to_csv
 from ssl_av.bench.writing.sections import render_sections
 from ssl_av.errors import UserError
 from ssl_av.style import Style
+from ssl_av.text import parse_json, read_text
 
 LOOKS = {
     "wide": Style(),
@@ -96,14 +97,15 @@ def read_suite(folder: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        suite = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        suite = parse_json(read_text(file))
+    except ValueError as error:
         raise UserError(
             f"'{file}' is not JSON ({error}); mend it, or remove it to report without it"
         ) from None
-    if not isinstance(suite, dict):
-        raise UserError(f"'{file}' holds no JSON object; mend it, or remove it to report without it")
-    return suite
+    if wrong := misshapen(suite, SUITE):
+        raise UserError(f"'{file}': {wrong[:200]}; mend it, or remove it to report without it")
+    found: Mapping[str, Any] = suite
+    return found
 
 
 def _draw(

@@ -6,15 +6,16 @@ class) and ``SIDE.FOLD.index`` (the row in the manifest).
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ssl_av.arrays import read_npz
 from ssl_av.bench.analysis.groups import Group, seed
 from ssl_av.bench.analysis.tasks import Task
+from ssl_av.text import file_name
 
 Key = tuple[str, int]
 """Fold and row of the manifest: a sample that several folds test is tested by several models."""
@@ -41,21 +42,19 @@ def read_right(file: Path, side: str) -> dict[Key, bool]:
     """
     right: dict[Key, bool] = {}
     try:
-        with np.load(file) as arrays:
-            folds = [
-                name.split(".")[1]
-                for name in arrays.files
-                if name.startswith(f"{side}.") and name.endswith(".index")
-            ]
-            for fold in folds:
-                truth, predicted, index = (
-                    arrays[f"{side}.{fold}.{part}"] for part in ("truth", "predicted", "index")
-                )
-                if truth.ndim != 1 or predicted.shape != truth.shape or index.shape != truth.shape:
-                    return {}
-                same = (truth == predicted).tolist()
-                right |= {(fold, int(row)): bool(hit) for row, hit in zip(index.tolist(), same, strict=True)}
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile):
+        arrays = read_npz(file)
+        folds = [
+            name.split(".")[1] for name in arrays if name.startswith(f"{side}.") and name.endswith(".index")
+        ]
+        for fold in folds:
+            truth, predicted, index = (
+                arrays[f"{side}.{fold}.{part}"] for part in ("truth", "predicted", "index")
+            )
+            if truth.ndim != 1 or predicted.shape != truth.shape or index.shape != truth.shape:
+                return {}
+            same = (truth == predicted).tolist()
+            right |= {(fold, int(row)): bool(hit) for row, hit in zip(index.tolist(), same, strict=True)}
+    except (ValueError, KeyError, IndexError, TypeError):
         return {}
     return right
 
@@ -85,7 +84,8 @@ def paired(one: Right, two: Right) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _file(folder: Path, group: Group, number: int, task: Task) -> Path:
-    return folder / f"{group.method}-seed{number}" / "predictions" / f"{task.protocol}.npz"
+    home = file_name(f"{group.method}-seed{number}")
+    return folder / home / "predictions" / file_name(f"{task.protocol}.npz")
 
 
 def _first(found: Iterable[dict[Key, bool]]) -> dict[Key, bool]:

@@ -58,8 +58,10 @@ class RunJob:
                 part.replace(folder / PROGRESS)
 
         again = signal.getsignal(signal.SIGUSR2)  # submitit's, which does not come back
+        asked = []
 
         def heed(number: int, frame: FrameType | None) -> None:
+            asked.append(number)
             if _in_training():
                 signal.raise_signal(signal.SIGTERM)
             elif callable(again):
@@ -68,8 +70,8 @@ class RunJob:
         signal.signal(signal.SIGUSR2, heed)
         try:
             perform(RunConfig.from_dict(dict(self.config)), Path(self.manifest), folder, self.share, tell)
-        except Interrupted as e:
-            if e.number == signal.SIGINT or not callable(again):
+        except Interrupted:
+            if not asked or not callable(again):  # the job was cancelled: it is not to come back
                 raise
             again(signal.SIGUSR2, None)
 

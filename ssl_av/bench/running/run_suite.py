@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from ssl_av.bench.records import append_record, row_name
+from ssl_av.bench.records import FILE, append_record, load_records, plain, row_name
 from ssl_av.bench.report import write_report
 from ssl_av.bench.running.launch import Task, locally
 from ssl_av.bench.running.live import Board
@@ -131,11 +131,13 @@ def _run(
     """The records of all runs, in the order of the plan."""
     labels = [label(config, folder.suite) for config in plan]
     records: dict[int, Record] = {}
+    kept = load_records(folder.root) if (folder.root / FILE).is_file() else []
     with Board(console, labels, jobs) as board:
 
         def keep(place: int, record: Record, before: bool = False) -> None:
             records[place] = record
-            append_record(folder.root, record)
+            if not before or plain(record) not in kept:
+                append_record(folder.root, record)
             board.over(labels[place], record, before)
 
         tasks = []

@@ -14,6 +14,7 @@ from ssl_av.bench.running.only import whole_command
 from ssl_av.bench.running.run_suite import Launch, run_suite
 from ssl_av.bench.suite import Suite
 from ssl_av.errors import UserError
+from ssl_av.training.signals import heeded
 
 
 def start(
@@ -52,4 +53,5 @@ def start(
         # A cluster has its own limits: without --jobs every run is a job at once.
         at_once = suite.jobs if args.jobs or args.launcher == "submitit-local" else len(suite.plan(methods))
         launch = submitted(args.launcher, launching, out, at_once)
-    return run_suite(suite, methods, out, whole_command(command), Console(), wanted, launch, at_once)
+    with heeded(out):
+        return run_suite(suite, methods, out, whole_command(command), Console(), wanted, launch, at_once)

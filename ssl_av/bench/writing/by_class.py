@@ -21,6 +21,7 @@ from ssl_av.bench.writing.pictures import embedded
 from ssl_av.errors import UserError
 from ssl_av.evaluation.certainty import bracketed, load_predictions, predictions_file, save_predictions
 from ssl_av.evaluation.statistics import confusion
+from ssl_av.text import file_name
 
 if TYPE_CHECKING:
     from ssl_av.evaluation.engine import Measured
@@ -90,7 +91,7 @@ def details(groups: Sequence[Group], folder: Path, homes: Sequence[Path] = ()) -
 
 def run_folder(folder: Path, run: Mapping[str, Any]) -> Path:
     """Where a record's run lies."""
-    return folder / f"{row_name(run)}-seed{seed(run)}"
+    return folder / file_name(f"{row_name(run)}-seed{seed(run)}")
 
 
 def keep_predictions(found: Measured, run: Path) -> list[Path]:
@@ -146,7 +147,7 @@ def _measure(
         means.append((name, f"{100 * float(np.mean(values)):.1f} %" if values else MISSING))
     kept = [_kept(homes, run, protocol) for run in runs]
     counts = _counts(kept, protocol, side, names) if draw else None
-    file = f"confusion-{group.method}-{_file(protocol, side)}.png"
+    file = file_name(f"confusion-{group.method}-{_file(protocol, side)}.png")
     picture = Markup("")
     if counts is not None:
         data = _drawn(counts, names, sum(predictions_file(home, protocol).is_file() for home in kept))
@@ -195,4 +196,4 @@ def _drawn(counts: np.ndarray, names: Sequence[str], runs: int = 1) -> bytes:
 
 
 def _file(protocol: str, side: str) -> str:
-    return f"{protocol}-{side}".replace("/", "-")
+    return file_name(f"{protocol}-{side}")

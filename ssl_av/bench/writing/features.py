@@ -17,6 +17,7 @@ from ssl_av.bench.writing.pictures import embedded, palette
 from ssl_av.evaluation.export import load_embeddings
 from ssl_av.evaluation.figures import distributions, save
 from ssl_av.evaluation.glance import DPI, VECTORS
+from ssl_av.text import file_name
 
 TITLES = {
     "views": "What the method sees: its views as read, and as the networks get them",
@@ -58,7 +59,8 @@ def looks(groups: Sequence[Group], folder: Path, homes: Sequence[Path] = ()) -> 
     found = []
     for group in groups:
         for run in group.runs[:1]:
-            found_at = (_kept(homes or [folder], run, name) for name in run.get("figures") or ())
+            names = [name for name in run.get("figures") or () if name.endswith(".png")]
+            found_at = (_kept(homes or [folder], run, file_name(name)) for name in names)
             files = [file for file in found_at if file is not None]
             pictures = tuple(
                 Picture(
