@@ -207,6 +207,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
     out = Path(args.out) if args.out else home
     check_folder("--out", out)
+    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
+    check_folder("--cache", cache)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
     own = trained_hash(Path(subject.said), data) if subject.own else None
@@ -221,8 +223,6 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         config.data, config.loading, towers.modalities, protocols, config.seed, subject.trained_on,
         asked_views(method),
     )  # fmt: skip
-    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
-    check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
         found = measure(
