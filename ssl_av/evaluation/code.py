@@ -18,6 +18,7 @@ PARTS = (
     "data/views",
     "evaluation/features.py",
     "evaluation/plain.py",
+    "evaluation/pooling.py",
     "evaluation/towers.py",
     "evaluation/views.py",
     "heads.py",

@@ -13,9 +13,9 @@ from typing import Any
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
-from ssl_av.evaluation.certainty import attach, locate
+from ssl_av.evaluation.certainty import attach, identify, locate
 from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Splits, Subject
-from ssl_av.evaluation.library import SOURCE, Library
+from ssl_av.evaluation.library import SOURCE, Library, sample_names
 from ssl_av.evaluation.protocols import Protocol, canonical
 from ssl_av.evaluation.rows import scratch_in
 from ssl_av.evaluation.towers import Towers
@@ -119,6 +119,7 @@ def _one(
     about["skipped"].append(len(outcome.skipped))
     library.skipped |= outcome.skipped
     about["data"].append(data.manifest.hash)
+    identify(outcome, sample_names(data.manifest.split("test")))
     out.outcomes.setdefault(p.name, []).append(outcome)
 
 
@@ -129,7 +130,10 @@ def _outcome(
     kind, classes = KINDS[p.kind], len(data.manifest.classes)
     if kind.trains:
         towers = library.towers
-        nets = {m: copy.deepcopy(towers.method.net(m)) for m in towers.modalities if m in p.modalities}
+        method, asked = towers.method, [m for m in towers.modalities if m in p.modalities]
+        nets = {
+            m: copy.deepcopy(method.encoder(m) if p.pooling.of_method(m) else method.net(m)) for m in asked
+        }
         return kind.measure(Subject(nets, towers.inputs, towers.own, data, report), p, classes, seed)
     splits = library.splits(data, p)
     if watch:

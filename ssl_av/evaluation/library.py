@@ -19,7 +19,7 @@ from ssl_av.evaluation.rows import gathered
 from ssl_av.evaluation.store import Store, digest
 from ssl_av.evaluation.towers import Towers
 from ssl_av.evaluation.upkeep import discard
-from ssl_av.evaluation.views import Column, Cut, cut, pool_name
+from ssl_av.evaluation.views import Column, Cut, cut, pool_names
 
 #: validation in the clips of training; its samples are those of ``val``
 SOURCE = {"val_as_train": "val"}
@@ -71,7 +71,7 @@ class Library:
         for split in KINDS[p.kind].splits(p.settings):
             view, columns = self._cut(p, split), self._columns(p)
             manifest = data.manifest.split(SOURCE.get(split, split))
-            names = _names(manifest)
+            names = sample_names(manifest)
             joined = ((c, _join(self._made.get((view, c), []), names)) for c in columns)
             there = {c: found for c, found in joined if found is not None}
             kept = np.ones(len(names), dtype=bool)
@@ -79,7 +79,7 @@ class Library:
                 kept &= rows >= 0
             features = Features(labels_of(manifest)[kept], index=np.flatnonzero(kept))
             for column, (rows, arrays) in there.items():
-                getattr(features, column.what)[column.modality] = gathered(rows[kept], arrays)
+                getattr(features, column.what)[column.side] = gathered(rows[kept], arrays)
             if "memory" in KINDS[p.kind].needs and split == "train":
                 features.memory = self.towers.memories(data.manifest.hash, len(names))
             lost = self._lost.get(view, {})
@@ -101,14 +101,15 @@ class Library:
 
     def _columns(self, p: Protocol) -> list[Column]:
         return [
-            Column(m, what, pool_name(p.pooling, m) if what == "pooled" else "own", p.merge)
+            Column(m, what, pool, p.merge)
             for m in self._modalities(p)
             for what in KINDS[p.kind].needs
             if what != "memory"  # which no network has to be run for
+            for pool in (pool_names(p.pooling, m) if what == "pooled" else ("own",))
         ]
 
     def _make(self, data: AVDataModule, part: Manifest, view: Cut, columns: set[Column], said: str) -> None:
-        names = _names(part)
+        names = sample_names(part)
         lost = self._lost.setdefault(view, {})
         known = (_join(self._made.get((view, c), []), names) for c in columns)
         there = np.all([np.full(len(names), False) if k is None else k[0] >= 0 for k in known], axis=0)
@@ -188,7 +189,7 @@ def _paths(manifest: Manifest) -> list[str]:
     return list(manifest.columns("path")["path"])
 
 
-def _names(manifest: Manifest) -> np.ndarray:
+def sample_names(manifest: Manifest) -> np.ndarray:
     """[N] what tells samples apart, a file and where in it, in 16 bytes each: millions of words take much memory."""
     columns = manifest.columns("path", "start", "duration").values()
     words = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_av.bench.lock import NAMES, is_held, locked
+from ssl_av.bench.running.lock import NAMES, is_held, locked
 from ssl_av.errors import UserError
 from ssl_av.evaluation.store import ABOUT, ASKED
 

@@ -35,12 +35,12 @@ def need(splits: Mapping[str, Features], classes: int) -> None:
 
 
 def sides(wanted: Iterable[str], features: Features) -> list[str]:
-    """The modalities that a protocol measures and a method has.
+    """The modalities that a protocol measures and a method has, or the blocks of one.
 
     Raises:
         NotApplicableError: if there is none.
     """
-    found = [m for m in features.pooled if m in wanted]
+    found = [m for m in features.pooled if m in wanted or m.startswith("block")]
     if not found:
         raise NotApplicableError(f"no {' or '.join(wanted)} backbone")
     return found
