@@ -17,10 +17,10 @@ import psutil
 
 DATA = [
     "--data.train", "32", "--data.val", "8", "--data.test", "16", "--data.batch_size", "8", "--data.pack", "none",
-    "--evaluation.clips", "1", "--evaluation.probes", "1", "--data.timeout", "1",
+    "--evaluation.clips", "1", "--evaluation.probes", "1",
 ]  # fmt: skip
 SMALL = ["inputs.size", "32", "networks.video_args.width", "4", "networks.audio_args.width", "4"]
-LONG = ["--budget", "steps=150", "--safety.checkpoint_every", "steps=5"]
+LONG = ["--budget", "steps=40", "--safety.checkpoint_every", "steps=5"]
 
 
 def group(prefix: str, words: list[str]) -> list[str]:
