@@ -145,7 +145,8 @@ def cut_off(case: Case) -> Iterator[None]:
         shutil.copytree(case.fitted, case.home / "fitted")
     yield
     if case.kind != "eval":
-        time.sleep(2)
+        while not (case.run / "checkpoints" / "last-1.ckpt").exists():
+            time.sleep(0.01)
         case.process.kill()
     last = (case.home / "fitted" if case.kind == "eval" else case.run) / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
