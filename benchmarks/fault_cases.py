@@ -58,7 +58,7 @@ class Command:
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(file, stream)
-        if anew:
+        if anew or alone:
             os.execv(sys.executable, [sys.executable, "-m", "ssl_av", *words])
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))
