@@ -92,7 +92,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
-    from ssl_av.bench.start import start
+    from ssl_av.bench.running.start import start
     from ssl_av.evaluation.elsewhere import check_elsewhere
 
     check_elsewhere(suite.run_config(names[0], 0))
@@ -161,12 +161,13 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
-    from ssl_av.bench.by_class import keep_predictions
+    from ssl_av.bench.writing.by_class import keep_predictions
     from ssl_av.config import Evaluation, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
     from ssl_av.evaluation.glance import Glance
+    from ssl_av.evaluation.leaks import Unseen, learned_from
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
     from ssl_av.evaluation.subject import load_subject
@@ -174,8 +175,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.runs.run import asked_views, describe, write_json
+    from ssl_av.training.allocator import keep_freed_memory
 
     quiet()
+    keep_freed_memory()
     subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
     method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
@@ -201,23 +204,19 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
-    folds = official_folds(
-        config.data,
-        config.loading,
-        towers.modalities,
-        protocols,
-        config.seed,
-        subject.trained_on,
-        asked_views(method),
-    )
+    guard = Unseen(config.evaluation.leaks, learned_from(subject.trained_on, config.loading))
+    folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
+                           subject.trained_on, asked_views(method), guard)  # fmt: skip
     cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
     check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
+        found = measure(
+            towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance, e.keep_features
+        )
     record: dict[str, Any] = {
         "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
-        "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
+        "data": describe(folds[0].manifest, config, found.skipped) | guard.record(), "results": found.results,
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
@@ -273,7 +272,7 @@ def _split(text: str | None) -> list[str]:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise UserError(f"--jobs {text}: give a whole number of runs at a time, at least 1")
     return int(text)
 

@@ -43,7 +43,18 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
     from ssl_av.config import load_yaml, merge
 
     file = load_yaml(Path(args.config)) if args.config else {}
-    allowed = ("method", "data", "budget", "evaluation", "trainer", "safety", "seed", "wandb", "suite")
+    allowed = (
+        "method",
+        "data",
+        "budget",
+        "evaluation",
+        "trainer",
+        "safety",
+        "seed",
+        "wandb",
+        "tensorboard",
+        "suite",
+    )
     for key in file:
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
@@ -72,8 +83,10 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
             overrides[key] = given[key]
     if budget:
         overrides["budget"] = budget
-    said = as_mapping(file.get("wandb", "off")) | tracking_options(args).get("wandb", {})
+    tracked = tracking_options(args)
+    said = as_mapping(file.get("wandb", "off")) | tracked.get("wandb", {})
     overrides["wandb"] = Tracking.of(said).value()
+    overrides["tensorboard"] = tracked.get("tensorboard", file.get("tensorboard", False))
     base = None
     if recipe is not None:
         base = recipe.suite_values()

@@ -40,12 +40,13 @@ def prepare_manifest(
             rows,
             classes,
             dataset.root,
-            create_reader(loading.reader),
+            create_reader(loading.reader, loading.limits),
             workers=max(loading.workers, 1),
             cache=cache_dir() / "manifests",
             progress=progress,
             limit=loading.timeout,
             again=again,
+            limits=loading.limits,
         )
     if len(manifest) == 0:
         first = "; ".join(f"{s.path}: {s.reason}" for s in manifest.skipped[:3])

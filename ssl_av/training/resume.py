@@ -57,8 +57,11 @@ def is_whole(path: Path) -> bool:
     """Whether a file is a training's checkpoint and every byte of it is as it was written."""
     import torch
 
+    from ssl_av.interop.files import check_unpacked
+
     try:
         with zipfile.ZipFile(path) as archive:
+            check_unpacked(archive, path.stat().st_size)
             if archive.testzip() is not None:  # torch.load compares no checksums
                 return False
             # A part that is marked as a folder is not read: its tensor would hold whatever was in memory.

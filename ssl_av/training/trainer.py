@@ -15,6 +15,7 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite, UserError
 from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
+from ssl_av.evaluation.during import During
 from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
 from ssl_av.tracking.runs import begin_run
@@ -38,6 +39,7 @@ class Training:
         clock: its seconds.
         accounting: samples, clips, losses.
         probe: the online probes' curves.
+        during: what protocols find while it trains.
         collapse: of its embeddings.
         passed: batches whose loss was not finite.
         checkpoints: of it.
@@ -48,6 +50,7 @@ class Training:
     clock: Clock
     accounting: Accounting
     probe: OnlineProbe
+    during: During
     collapse: Collapse
     passed: PassOver
     checkpoints: Checkpoints
@@ -60,10 +63,12 @@ class Training:
         # The machine's counters do not tell one run from another beside it.
         clock = Clock(this_machine() if share == 1 else None)
         probe = OnlineProbe(config.evaluation.probes)
+        e = config.evaluation
+        during = During(e.during, e.every, e.limit, config.seed)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
         settings = {"budget": config.budget.asked(), "trainer": config.trainer}
         checkpoints = Checkpoints(out, config.safety, probe, settings)
-        return cls(clock, Accounting(clock), probe, collapse, PassOver(), checkpoints)
+        return cls(clock, Accounting(clock), probe, during, collapse, PassOver(), checkpoints)
 
     @property
     def health(self) -> dict[str, Any]:
@@ -123,6 +128,7 @@ def train(
             *plan.callbacks(watch.accounting),
             watch.collapse,
             watch.probe,
+            watch.during,
             *guards,
             watch.checkpoints,
             *extra,

@@ -65,7 +65,7 @@ def refuse() -> None:
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts a faulty reader in the place of the real one."""
-    return lambda what: monkeypatch.setattr(datamodule, "create_reader", lambda name: Faulty(what))
+    return lambda what: monkeypatch.setattr(datamodule, "create_reader", lambda *_: Faulty(what))
 
 
 def batches(manifest: Manifest, loading: Loading) -> list[dict[str, Any]]:
