@@ -45,7 +45,7 @@ MOSTLY = 0.8
 """Share of the commands that are let be until a run begins: on a slow machine only imports would be killed."""
 
 ALONE = 40.0
-"""Seconds that a process may live on once its command is gone (`ssl_av.bench.running.worker.GRACE`, and PyTorch's own 5)."""
+"""Seconds that a process may live on once its command is gone: `GRACE` of a suite's runs, and PyTorch's own 5."""
 
 QUICK = [
     "--methods", "avid",

@@ -49,7 +49,7 @@ def _is_over(folder: Path) -> bool:
         return False
     except (OSError, ValueError):
         return True
-    return not record.get("goes_on")
+    return not (isinstance(record, dict) and record.get("goes_on"))
 
 
 def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
