@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssl_av.bench.shape import RECORD, misshapen
 from ssl_av.errors import UserError
+from ssl_av.text import parse_json, printable
 
 FILE = "records.jsonl"
 
@@ -122,14 +124,14 @@ def plain(value: Any) -> Any:
 
 def _parse(line: str) -> Record | None:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError:
+        record = parse_json(line)
+    except ValueError:
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("method"), str):
+    if wrong := misshapen(record, RECORD):
+        log.warning("a line is not a record of a run: %s", printable(wrong[:200]))
         return None
-    if not isinstance(record.get("seed", 0), int | None):
-        return None
-    return record
+    found: Record = record
+    return found if isinstance(found.get("seed", 0), int | None) else None
 
 
 def find(record: Mapping[str, Any], *path: str) -> tuple[float | None, str]:

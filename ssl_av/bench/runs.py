@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl_av.config import RunConfig, load_yaml
 from ssl_av.errors import UserError
+from ssl_av.text import parse_json, read_text
 from ssl_av.training.resume import newest_whole
 
 
@@ -22,11 +21,11 @@ def run_name(config: RunConfig) -> str:
 def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The record of this very run, if it was completed before."""
     try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        same = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        record = parse_json(read_text(folder / "record.json"))
+        same = load_yaml(folder / "config.yaml")
+    except (ValueError, UserError):
         return None
-    done = record.get("status") == "completed" and is_same(same, config)
+    done = isinstance(record, dict) and record.get("status") == "completed" and is_same(same, config)
     return record if done else None
 
 
@@ -50,7 +49,7 @@ def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's configuration makes its results."""
     found: dict[str, Any] = json.loads(
-        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "tensorboard", "suite", "safety")})
     )
     found.get("evaluation", {}).pop("figures", None)
     found.get("data", {}).pop("num_workers", None)  # how fast data arrive does not change a result

@@ -120,7 +120,7 @@ def _share_the_server(address: dict[str, Any]) -> None:
     server = forkserver._forkserver  # type: ignore[attr-defined]
     vars(server).update(address)
     server.ensure_running = lambda: None
-    from ssl_av.bench import worker
+    from ssl_av.bench.running import worker
 
     worker._work = functools.partial(_work, dict(os.environ))
 
@@ -129,6 +129,6 @@ def _work(env: dict[str, str], *args: Any) -> None:
     """A bench's run: a forked process has the server's environment, not that of the command which asked for it."""
     os.environ.clear()
     os.environ.update(env)
-    from ssl_av.bench import worker
+    from ssl_av.bench.running import worker
 
     worker._work(*args)

@@ -173,7 +173,7 @@ def _member(source: Source) -> tuple[str, int] | None:
     if isinstance(source, bytes):
         return None
     file, mark, row = os.fspath(source).rpartition(".arrow#")
-    return (file + ".arrow", int(row)) if mark and row.isdecimal() else None
+    return (file + ".arrow", int(row)) if mark and row.isdecimal() and len(row) < 19 else None
 
 
 @lru_cache(maxsize=256)
