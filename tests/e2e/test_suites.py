@@ -25,7 +25,6 @@ from ssl_av.methods.base import Method
 from ssl_av.options import list_configs
 from ssl_av.recipes import load_recipe
 from ssl_av.runs.run import build_method, execute
-from ssl_av.training import spending
 from ssl_av.training.flops import meta_batch
 
 ABLATIONS = sorted(name for name in list_configs("suites") if name.startswith(("ablation-", "paper-")))
@@ -93,8 +92,6 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("SSL_AV_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(launch, "run_in_process", one)
         patch.setattr(report, "PLOTS", {})
-        # tests/recipes/test_dry_run.py counts those of every recipe: it takes longer than a step of them
-        patch.setattr(spending, "step_flops", lambda make, batch_size: 10**9 * batch_size)
         yield
 
 
