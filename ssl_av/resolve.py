@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ssl_av.recipes import Recipe
 
 Dotted = dict[str, Any]
+OBJECTS = ("callbacks", "logger", "profiler", "plugins")
+"""What the trainer takes as objects, which settings do not make."""
 GIVEN = ("method", "data", "evaluation", "trainer", "safety")
 """Groups that a file of `fit` or an option may give."""
 
@@ -150,7 +152,7 @@ def resolve_suite(
         ("safety", Safety),
     ):
         if group in checked:
-            checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
+            checked[group] = check(group, target, checked[group], skip=OBJECTS if group == "trainer" else ())
     if "methods" in checked:
         checked["methods"] = {
             m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
 
 from ssl_av.bench.columns import word
 from ssl_av.bench.confusion_plot import confusion_plot
+from ssl_av.bench.escape import for_markdown
 from ssl_av.bench.groups import Group, get, seed
 from ssl_av.bench.pictures import embedded
 from ssl_av.bench.records import row_name
@@ -121,8 +123,8 @@ def note(table: Table) -> str:
 def markdown(found: Sequence[Detail]) -> list[str]:
     """The intervals as a list, with the confusion matrices linked."""
     lines = [
-        f"- {detail.label}, {measure.title}: {measure.said}"
-        + (f" ([confusion matrix](plots/{measure.file}))" if measure.file else "")
+        f"- {for_markdown(f'{detail.label}, {measure.title}: {measure.said}')}"
+        + (f" ([confusion matrix](plots/{quote(measure.file)}))" if measure.file else "")
         for detail in found
         for measure in detail.measures
     ]

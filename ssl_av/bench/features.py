@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from ssl_av.bench.by_class import run_folder
+from ssl_av.bench.escape import for_markdown
 from ssl_av.bench.groups import Group, seed
 from ssl_av.bench.pictures import embedded, palette
 from ssl_av.evaluation.export import load_embeddings
@@ -84,6 +86,10 @@ def side_by_side(groups: Sequence[Group], folder: Path) -> Markup:
 def markdown(found: Sequence[Looks], together: bool) -> list[str]:
     """The pictures as links."""
     blocks = [f"![How widely features are spread](plots/{DISTRIBUTIONS}.png)"] if together else []
-    lines = [f"- {one.label}: " + ", ".join(f"[{p.title}]({p.file})" for p in one.pictures) for one in found]
+    lines = [
+        f"- {for_markdown(one.label)}: "
+        + ", ".join(f"[{for_markdown(p.title)}]({quote(p.file)})" for p in one.pictures)
+        for one in found
+    ]
     blocks += ["\n".join(lines)] if lines else []
     return ["## Features", *blocks] if blocks else []

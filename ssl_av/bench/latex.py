@@ -6,6 +6,7 @@ import re
 
 from ssl_av.bench.digest import Digest
 from ssl_av.bench.tables import Cell, Row, Table
+from ssl_av.text import printable
 
 SIGNS = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "%": r"\%", "&": r"\&", "#": r"\#", "_": r"\_", "$": r"\$",
@@ -24,7 +25,7 @@ def to_latex(digest: Digest, note: str) -> str:
     table = digest.main
     name = re.sub(r"[^a-z0-9]+", "-", digest.name.lower()).strip("-") or "suite"
     lines = [
-        f"% suite {' '.join(digest.name.split())}, written by ssl-av; needs \\usepackage{{booktabs}}",
+        f"% suite {printable(' '.join(digest.name.split()))}, written by ssl-av; needs \\usepackage{{booktabs}}",
         r"\begin{table*}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}",
         rf"\caption{{{escaped(digest.question)} {escaped(note)}}}",
@@ -43,7 +44,7 @@ def to_latex(digest: Digest, note: str) -> str:
 
 def escaped(text: str) -> str:
     """A text whose every character is printed, whatever TeX thinks of it."""
-    return "".join(SIGNS.get(sign, sign) for sign in " ".join(text.split()))
+    return "".join(SIGNS.get(sign, sign) for sign in printable(" ".join(text.split())))
 
 
 def _heads(table: Table) -> list[str]:

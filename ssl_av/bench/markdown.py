@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_av.bench.digest import Digest
+from ssl_av.bench.escape import as_code, for_markdown
 from ssl_av.bench.findings import Section
 from ssl_av.bench.tables import Cell, Table
 
@@ -21,8 +22,8 @@ def to_markdown(
         details: further blocks, after the results.
     """
     blocks = [
-        f"# {digest.question}",
-        f"**{digest.answer}**",
+        f"# {for_markdown(digest.question)}",
+        f"**{for_markdown(digest.answer)}**",
         _bullets(digest.remarks),
         _pairs(digest.facts, ("suite", digest.name)),
         "## Results",
@@ -47,7 +48,7 @@ def to_markdown(
         *_section("Settings", _settings(digest)),
         *_section("Where the numbers come from", [_pairs(digest.provenance)]),
         "## Reproduce",
-        f"```\n{digest.command}\n```" if digest.command else notes["command"],
+        as_code(digest.command) if digest.command else notes["command"],
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -79,10 +80,10 @@ def _table(table: Table) -> list[str]:
     for row in table.rows:
         label = row.name if row.kind == "method" else f"*{row.name}*"
         rows.append([label, *(_cell(cell, notes) for cell in row.cells)])
-    text = [[_escape(cell) for cell in row] for row in rows]
+    text = [[for_markdown(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*text, strict=True)]
     lines = [_line(text[0], widths), _rule(widths), *(_line(row, widths) for row in text[1:])]
-    below = "  \n".join(f"[{letter}] {_escape(note)}" for note, letter in notes.items())
+    below = "  \n".join(f"[{letter}] {for_markdown(note)}" for note, letter in notes.items())
     if table.absent and table.title != "Results":
         below += ("  \n" if below else "") + f"Not recorded in any run: {', '.join(table.absent)}."
     return ["\n".join(lines), below]
@@ -121,8 +122,8 @@ def _parts(section: Section, captions: Mapping[str, str]) -> list[str]:
     blocks: list[str] = []
     for part in section.parts:
         title = f"### {part.table.title}" if part.table.columns and part.table.title != section.title else ""
-        said = _bullets(part.said) if len(part.said) > 1 else _escape("".join(part.said))
-        blocks += [title, said, *_table(part.table), _escape(part.note), _figure(part.figure, captions)]
+        said = _bullets(part.said) if len(part.said) > 1 else for_markdown("".join(part.said))
+        blocks += [title, said, *_table(part.table), for_markdown(part.note), _figure(part.figure, captions)]
     return blocks
 
 
@@ -130,14 +131,14 @@ def _skipped(digest: Digest) -> list[str]:
     blocks = []
     for files in digest.skipped:
         more = files.count - len(files.names)
-        names = "\n".join(f"  - `{name}`" for name in files.names) + (
+        names = "\n".join(f"  - {for_markdown(name)}" for name in files.names) + (
             f"\n  - and {more:,} more" if more else ""
         )
         blocks.append(
-            f"- {files.count:,} file{'s' * (files.count > 1)} skipped: {_escape(files.reason)}\n{names}"
+            f"- {files.count:,} file{'s' * (files.count > 1)} skipped: {for_markdown(files.reason)}\n{names}"
         )
     for bad in digest.failures:
-        blocks.append(f"- {bad.label} (seed {bad.seed}) {bad.status}: {_escape(bad.error)}")
+        blocks.append(f"- {for_markdown(f'{bad.label} (seed {bad.seed}) {bad.status}: {bad.error}')}")
     if digest.unreadable:
         lines = ", ".join(map(str, digest.unreadable))
         blocks.append(f"- {len(digest.unreadable)} line(s) of records.jsonl could not be read (line {lines})")
@@ -151,18 +152,13 @@ def _settings(digest: Digest) -> list[str]:
     if digest.common and digest.differences:
         blocks.append("Different between methods, or only in one:")
     for label, pairs in digest.differences:
-        blocks.append(f"{label}\n\n{_pairs(pairs)}")
+        blocks.append(f"{for_markdown(label)}\n\n{_pairs(pairs)}")
     return blocks
 
 
 def _pairs(pairs: Iterable[tuple[str, str]], *first: tuple[str, str]) -> str:
-    return "\n".join(f"- {name}: {_escape(value)}" for name, value in (*first, *pairs))
+    return "\n".join(f"- {for_markdown(name)}: {for_markdown(value)}" for name, value in (*first, *pairs))
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
-
-
-def _escape(text: str) -> str:
-    """Keep a value from becoming markup: a column, a line or a tag of its own."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return "\n".join(f"- {for_markdown(line)}" for line in lines)

@@ -66,8 +66,13 @@ class Store:
             absent = [names[name] for name in about["absent"] if name in names]
             if here or absent:
                 wanted -= {*here, *absent}
-                arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
-                found.append(Stored(np.load(meta.parent / "index.npy"), arrays, about["skipped"]))
+                try:
+                    arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
+                    found.append(Stored(np.load(meta.parent / "index.npy"), arrays, about["skipped"]))
+                except (OSError, ValueError, EOFError, KeyError) as e:
+                    raise UserError(
+                        f"{meta.parent}: features that cannot be read ({e}); remove the folder, and they are made anew"
+                    ) from None
         return found
 
     def missing(self, columns: Collection[Column]) -> list[Column]:
