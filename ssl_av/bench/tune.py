@@ -167,10 +167,14 @@ def _study(out: Path, row: str) -> Any:
     journal = out / f"{row}.journal"
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        study = optuna.create_study(study_name=row, storage=storage, direction="maximize", load_if_exists=True)
+        study = optuna.create_study(
+            study_name=row, storage=storage, direction="maximize", load_if_exists=True
+        )
         _ = study.trials
     except Exception as e:  # a damaged journal raises anything from KeyError to JSONDecodeError
-        raise UserError(f"{journal}: not a journal of trials ({type(e).__name__}: {e}); remove it to begin anew") from e
+        raise UserError(
+            f"{journal}: not a journal of trials ({type(e).__name__}: {e}); remove it to begin anew"
+        ) from e
     return study
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
 
