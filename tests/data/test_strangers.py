@@ -70,7 +70,8 @@ BAD = {
     "list.mp4": "a list of other files", "pipe.mp4": "a pipe", "device.mp4": "a device",
     "circle.mp4": "symbolic links", "folder.mp4": "is a directory", "1hz.wav": "sound at 1 samples a second",
     "10mhz.wav": "at most 768000 are read (limits.rate)", "1000.wav": "no sound could be decoded",
-    "100.wav": "at most 64 are read (limits.channels)", "gif.gif": "invalid", "fps.mp4": "1000000 frames a second, at most",
+    "100.wav": "at most 64 are read (limits.channels)", "gif.gif": "invalid",
+    "fps.mp4": "1000000 frames a second, at most 1000 are read",
     "hours.mp4": "at most 7200 are read (limits.seconds)", "hours.wav": "at most 7200 are read (limits.seconds)",
     "../outside.mp4": "outside", "/etc/passwd": "outside", "gone.mp4": "no such file",
 }  # fmt: skip
@@ -120,10 +121,10 @@ def test_a_sample_may_not_fill_the_memory() -> None:
     if os.fork() == 0:  # the limit is a process's
         code = 1
         try:
-            with memory_limit(0.25, worker=True):
-                np.ones(2**27)
+            with memory_limit(0.06, worker=True):
+                np.ones(2**24)
         except MemoryError:
-            code = 0 if np.ones(2**26).any() else 2  # and none is left behind
+            code = 0 if np.ones(2**24).any() else 2  # and none is left behind
         os._exit(code)
     assert os.waitstatus_to_exitcode(os.wait()[1]) == 0
 
@@ -156,7 +157,8 @@ LISTS: dict[str, tuple[dict[str, str], str, dict[str, Any]]] = {
                   "class_labels_indices.csv": 'index,mid,display_name\n0,/m/1,"Speech"\n1,/m/2,Dog\n'},
                  "abcdefghijk.mp4", {"whole": True, "train": "balanced"}),
     "vggsound": ({"vggsound.csv": "abcdefghijk,30,playing,train\nbbcdefghijk,30,dog,test\n"}, "abcdefghijk_30.mp4", {}),
-    "hmdb51": ({"clap_test_split1.txt": "a.avi 1\nb.avi 2\n", "run_test_split1.txt": "c.avi 1\nd.avi 2\n"}, "a.avi", {}),
+    "hmdb51": ({"clap_test_split1.txt": "a.avi 1\nb.avi 2\n", "run_test_split1.txt": "c.avi 1\nd.avi 2\n"},
+               "a.avi", {}),
     "csv": ({"t.csv": "path,label,split,start,end\na.mp4,x|y,train,0,1\nb.mp4,y,test,0.5,2\n"}, "a.mp4",
             {"file": "t.csv", "label_separator": "|"}),
 }  # fmt: skip
@@ -172,8 +174,8 @@ def test_lists_with_anything_in_them(name: str, tmp_path: Path) -> None:
     (tmp_path / media).parent.mkdir(exist_ok=True)
     (tmp_path / media).touch()
     given = {k: tmp_path / v if k == "file" else v for k, v in given.items()}
-    rng, read = random.Random(name), 0
-    for _ in range(40):
+    rng, read, longest = random.Random(name), 0, 0
+    for _ in range(25):
         for file, text in files.items():
             (tmp_path / file).write_text(text)
         target = tmp_path / rng.choice(list(files))
@@ -185,14 +187,15 @@ def test_lists_with_anything_in_them(name: str, tmp_path: Path) -> None:
         try:
             rows, classes = create_dataset(name, root=tmp_path, **given).rows()
         except UserError as e:
-            assert len(str(e)) < 2000  # noqa: PT017
+            longest = max(longest, len(str(e)))
             continue
         manifest = build_manifest(rows, classes, tmp_path, Any_())
         assert manifest.hash
         for i in range(len(manifest)):
             assert Path(os.path.normpath(manifest[i].path)).is_relative_to(tmp_path)
         read += 1
-    assert 3 < read < 40
+    assert 2 < read < 25
+    assert 0 < longest < 2000
 
 
 def saved(folder: Path, **changes: Any) -> Path:
