@@ -37,6 +37,7 @@ from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.evaluation.views import cut
 from ssl_av.methods.settings import Inputs
+from ssl_av.training.allocator import keep_freed_memory
 
 TARGET = 0.9
 INPUTS = Inputs(frames=8, fps=16.0, size=112, audio_seconds=2.0, front_end="avid")
@@ -61,6 +62,7 @@ def main() -> None:
     args = parser.parse_args()
     files, seconds, rounds = (2, 5.0, 1) if args.quick else (args.files, 10.0, args.rounds)
     torch.set_num_threads(1)
+    keep_freed_memory()  # as `eval` does
     print(f"{os.cpu_count()} cores, {args.workers} reading processes, load average {os.getloadavg()[0]:.2f}")
     print(
         "networks  bare (cpu)  prepared (cpu)  bare (clock)  target  again: time, clips decoded  clips/s (clock)"

@@ -25,7 +25,8 @@ EVAL_GROUPS = ("method", "data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
-  --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed
+  --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed; also
+                  --trainer.compile inductor: the backbones through torch.compile
   --evaluation.*  protocols, clips, probes
   --safety.*      checkpoints, and a training that fails: --safety.checkpoint_every steps=500 --safety.keep 2
                   --safety.on_nonfinite skip --safety.on_collapse stop

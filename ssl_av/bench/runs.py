@@ -49,7 +49,7 @@ def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's configuration makes its results."""
     found: dict[str, Any] = json.loads(
-        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "tensorboard", "suite", "safety")})
     )
     found.get("evaluation", {}).pop("figures", None)
     found.get("data", {}).pop("num_workers", None)  # how fast data arrive does not change a result

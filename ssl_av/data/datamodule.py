@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from ssl_av import ranks
 from ssl_av.data.flow import FlowStore, read_views
-from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
+from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader, begin_reading
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
@@ -22,7 +22,6 @@ from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
 from ssl_av.data.watch import Overdue, memory_limit, time_limit
 from ssl_av.errors import UserError
-from ssl_av.training.signals import leave_to_trainer
 
 
 class ClipDataset(Dataset[Batch]):
@@ -238,7 +237,7 @@ class AVDataModule(LightningDataModule):
             persistent_workers=workers > 0 and drop_last,
             # The last resort; a sample's own limit strikes long before.
             timeout=PATIENCE * self.loading.timeout if workers else 0,
-            worker_init_fn=leave_to_trainer,
+            worker_init_fn=begin_reading,
             pin_memory=torch.cuda.is_available(),
             # Else each new iterator draws from the global stream, once an epoch or once a run as there are workers or
             # not: the augmentation would depend on their number.

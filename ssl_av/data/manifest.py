@@ -32,7 +32,6 @@ _OF_SAMPLE = ("path", "label", "labels", "start", "duration", "has_video", "has_
 
 OUTSIDE = "lies outside the data set's root"
 """Why a row is left out whose path leads elsewhere."""
-
 KEY = b"ssl_av"
 SKIPPED = b"ssl_av.skipped"
 """Where the rest of a manifest, and what it leaves out, stand in the Arrow file's metadata."""
@@ -106,9 +105,7 @@ class Manifest:
         for name in ("label", "has_video", "has_audio"):
             digest.update(self._values(name).astype("<i4").tobytes())
         several = self._columns["labels"].take(pa.array(self._rows))
-        if len(
-            several.values
-        ):  # so that a table without any keeps the hash that it had before there were some
+        if len(several.values):  # a table without any keeps the hash from before there were some
             digest.update(repr(several.to_pylist()).encode())
         for name in ("start", "duration"):
             # Two versions of FFmpeg may differ in the last digits.
@@ -133,6 +130,13 @@ class Manifest:
         inside = pc.equal(self._columns["split"], name).to_numpy(zero_copy_only=False)[self._rows]
         return self._view(self._rows[inside], self.skipped)
 
+    def divided(self, splits: Sequence[str]) -> Manifest:
+        """The same samples in other splits, one a sample; a copy in memory."""
+        table = self._table.take(pa.array(self._rows))
+        at = SCHEMA.get_field_index("split")
+        table = table.set_column(at, SCHEMA.field(at), pa.array(splits, pa.string()))
+        return Manifest(table, self.root, self.classes, self.skipped)
+
     def require(self, video: bool = False, audio: bool = False) -> Manifest:
         """The samples that have these streams; the others go to ``skipped``."""
         no_video = ~self._values("has_video") & video
@@ -146,10 +150,7 @@ class Manifest:
         """Writes the samples that are seen to an Arrow file, whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        rest = {
-            "root": str(self.root),
-            "classes": self.classes,
-        }
+        rest = {"root": str(self.root), "classes": self.classes}
         table = self._table.take(pa.array(self._rows)).combine_chunks()
         table = table.replace_schema_metadata({KEY: json.dumps(rest), SKIPPED: self.skipped.to_bytes()})
         part = target.with_name(f".{target.name}.{os.getpid()}.part")

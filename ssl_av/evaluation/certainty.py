@@ -14,7 +14,7 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation.average_precision import bootstrap_map, class_precision
 from ssl_av.evaluation.kinds import Outcome, Predicted, Results, Splits
 from ssl_av.evaluation.kinds._labels import labelled
-from ssl_av.evaluation.statistics import bootstrap, class_accuracy
+from ssl_av.evaluation.statistics import bootstrap, class_accuracy, over_runs
 
 LEVEL, DRAWS, SEED = 0.95, 2000, 0
 """Of the intervals. The seed is not the run's: the same predictions have the same interval."""
@@ -40,10 +40,23 @@ def locate(outcome: Outcome, splits: Splits) -> None:
         predicted.index = rows[known]
 
 
+def identify(outcome: Outcome, names: np.ndarray) -> None:
+    """Says of each prediction which sample it is of, whatever the fold.
+
+    Args:
+        outcome: located (`locate`).
+        names: [N] of the samples of the fold's test split.
+    """
+    for predicted in outcome.predicted.values():
+        assert predicted.index is not None
+        predicted.sample = names[predicted.index]
+
+
 def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]) -> None:
     """Adds to each side that was predicted its ``interval`` and its numbers ``by_class``.
 
-    Over several folds, both are of the pooled predictions of all folds.
+    Over several folds, both are of the pooled predictions of all folds; a sample that several of them test is drawn
+    with all of its predictions (HMDB51's test splits overlap). ``interval_over_folds`` takes each fold as one number.
 
     Args:
         results: of a protocol; changed.
@@ -57,20 +70,35 @@ def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]
             np.concatenate([getattr(o.predicted[side], part) for o in outcomes])
             for part in ("truth", "scores")
         )
+        group = _samples([o.predicted[side] for o in outcomes])
         if truth.ndim == 1:
             metric, best = "top1", scores.argmax(axis=1)
-            found = bootstrap(best == truth, draws=DRAWS, level=LEVEL, seed=SEED)
+            found = bootstrap(best == truth, group=group, draws=DRAWS, level=LEVEL, seed=SEED)
             each = class_accuracy(best, truth, len(classes))
         else:
             metric = "map"
-            found = bootstrap_map(scores, truth, draws=DRAWS, level=LEVEL, seed=SEED)
+            found = bootstrap_map(scores, truth, group=group, draws=DRAWS, level=LEVEL, seed=SEED)
             each = class_precision(scores, truth)
         how = found.how + (f", {len(outcomes)} folds pooled" if len(outcomes) > 1 else "")
         if metric in numbers:
             numbers["interval"] = asdict(found) | {"metric": metric, "how": how}
+        each_fold = [o.results[side][metric] for o in outcomes if metric in o.results.get(side, {})]
+        over = over_runs(each_fold, level=LEVEL).interval if each_fold else None
+        if over is not None:
+            how = f"t over {len(outcomes)} folds, whose training splits overlap"
+            numbers["interval_over_folds"] = asdict(over) | {"metric": metric, "how": how}
         numbers["by_class"] = {
             name: None if np.isnan(x) else float(x) for name, x in zip(classes, each, strict=True)
         }
+
+
+def _samples(predicted: Sequence[Predicted]) -> np.ndarray | None:
+    """[N] number of the sample of each pooled prediction; None where no two are of one sample."""
+    if any(p.sample is None for p in predicted):
+        return None
+    names = np.concatenate([p.sample for p in predicted if p.sample is not None])
+    known, number = np.unique(names, return_inverse=True)
+    return None if len(known) == len(names) else number.reshape(-1)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ssl_av.evaluation.insight import Side, retrieved
 from ssl_av.evaluation.kinds import Splits
 from ssl_av.evaluation.kinds._labels import averaged
 from ssl_av.evaluation.looking import Sight, pictures_of
-from ssl_av.evaluation.protocols import Protocol
+from ssl_av.evaluation.protocols import MODALITIES, Protocol
 from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
 
@@ -139,7 +139,7 @@ def _with(some: Some | None, features: Features) -> Some:
         some = Some(index, label, {})
     if np.array_equal(index, some.index):
         for m, x in features.pooled.items():
-            if m not in some.vectors:
+            if m in MODALITIES and m not in some.vectors:  # single blocks are not drawn
                 some.vectors[m] = _means(x, rows)
     return some
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_av.config import LOADING_FIELDS, load_yaml
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
+from ssl_av.evaluation.pooling import block_features, is_block, pooled, stage_maps
 from ssl_av.evaluation.views import Column, Cut
 from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
@@ -134,13 +134,20 @@ class Towers(nn.Module):
 
     def _features(self, modality: str, x: Tensor, columns: list[Column]) -> dict[Column, Tensor]:
         backbone = self.method.net(modality)
-        features = backbone.forward_features(x)
+        maps: dict[str, Tensor] = {}
+        if any(is_block(c.pool) for c in columns):
+            maps = stage_maps(backbone, x)
+            features = maps[backbone.stages[-1]]
+        else:
+            features = backbone.forward_features(x)
         out: dict[Column, Tensor] = {}
         embedded = None
         if any(c.what != "pooled" for c in columns):
             embedded = self.method.embed(modality, features)
         for column in columns:
-            if column.what == "pooled":
+            if is_block(column.pool):
+                out[column] = block_features(backbone, maps, column.pool)
+            elif column.what == "pooled":
                 out[column] = (
                     backbone.pool(features) if column.pool == "own" else pooled(features, column.pool)
                 )
@@ -246,31 +253,6 @@ def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int,
     mean, std = transform.mean.to(clip.device), transform.std.to(clip.device)
     out = [(crop_resize(clip, box, transform.size).mul_(1 / 255) - mean) / std for box in boxes]
     return torch.stack(out, dim=1).flatten(0, 1)
-
-
-def pooled(features: Tensor, pool: str) -> Tensor:
-    """Features of the last map: ``max`` or ``avg`` over all of it, or a max-pool whose result is flattened.
-
-    Args:
-        features: [B, C, T', H', W'] or [B, C, time', frequency'].
-        pool: as `ssl_av.evaluation.views.pool_name` writes it. A kernel of a larger extent than the map is cut to it.
-
-    Raises:
-        UserError: if there is no map to pool.
-    """
-    if features.ndim < 4:
-        raise UserError(
-            f"this protocol pools the last map ({pool}); the network gives {list(features.shape)} features that are "
-            "pooled already: give it a forward_features that returns the map, or choose another protocol"
-        )
-    if pool in ("max", "avg"):
-        flat = features.flatten(2)
-        return flat.amax(dim=2) if pool == "max" else flat.mean(dim=2)
-    kernel, stride = (tuple(map(int, part.split("x"))) for part in pool.removeprefix("max-").split("-"))
-    extent = features.shape[2:]
-    kernel = tuple(min(k, n) for k, n in zip(kernel, extent, strict=True))
-    done = F.max_pool3d if len(kernel) == 3 else F.max_pool2d
-    return done(features, kernel, stride).flatten(1)
 
 
 def _pieces(x: Tensor, cut: Cut) -> Iterator[Tensor]:

@@ -50,6 +50,8 @@ def rerun(path: str, out: str | None, new_data: bool) -> int:
     now = environment()
     for found in differences({k: old.get(k) for k in ENVIRONMENT}, {k: now[k] for k in ENVIRONMENT}):
         console.print(f"differs: {found}", markup=False)
+    for found in old.get("health", {}).get("changed", []):
+        console.print(f"it was changed when it was continued, as this run is not: {found}", markup=False)
     manifest = data_of(file, old, config, new_data)
     threads = old.get("cost", {}).get("threads", 0)  # they decide in which order numbers are added up
     config = replace(config, data={**config.data, "threads": config.loading.threads or threads})

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from ssl_av.bench.digest import digest
-from ssl_av.bench.latex import to_latex
-from ssl_av.bench.markdown import to_markdown
+from ssl_av.bench.analysis.digest import digest
 from ssl_av.bench.records import read_records
 from ssl_av.bench.report import _captions, _notes, read_suite, write_report
-from ssl_av.bench.results_csv import to_csv
 from ssl_av.bench.shape import RECORD, misshapen
+from ssl_av.bench.writing.latex import to_latex
+from ssl_av.bench.writing.markdown import to_markdown
+from ssl_av.bench.writing.results_csv import to_csv
 from ssl_av.errors import UserError
 
 Make = Callable[..., dict[str, Any]]

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 
 from ssl_av import load_backbone, load_method
 from ssl_av.arrays import read_npz
-from ssl_av.bench.tune import _study
+from ssl_av.bench.running.tune import _study
 from ssl_av.checkpoint import read
 from ssl_av.errors import UserError
 from ssl_av.evaluation.certainty import load_predictions
@@ -77,9 +77,10 @@ def test_arrays_with_objects_in_them_are_not_unpickled(evil: Evil, tmp_path: Pat
     column = Column("video", "0", "")
     np.save(cache / f"{column}.npy", objects)
     np.save(cache / "index.npy", np.arange(1))
+    np.save(cache / "names.npy", np.arange(1))
     (cache / "columns.json").write_text(json.dumps({"columns": [str(column)], "absent": [], "skipped": {}}))
     with pytest.raises(UserError, match="features that cannot be read"):
-        Store(cache.parent, {}).find([column])
+        Store(cache.parent, {}).find([column], np.arange(1))
 
 
 def test_a_journal_of_trials_is_no_pickle(evil: Evil, tmp_path: Path) -> None:

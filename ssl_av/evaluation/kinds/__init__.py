@@ -46,11 +46,14 @@ class Predicted:
         scores: [N, classes].
         index: [N] rows of the manifest's test split. None: the test features that have a label, in their order; the
             engine fills them in.
+        sample: [N] what tells these samples apart over several folds, whose test splits may overlap (HMDB51); the
+            engine fills it in. None: every prediction is of a sample of its own.
     """
 
     truth: np.ndarray
     scores: np.ndarray
     index: np.ndarray | None = None
+    sample: np.ndarray | None = None
 
 
 @dataclass

@@ -13,6 +13,7 @@ from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Results, Splits
 from ssl_av.evaluation.kinds._labels import averaged, labelled, need, sides
 from ssl_av.evaluation.neighbours import hits
 from ssl_av.evaluation.protocols import Protocol
+from ssl_av.evaluation.rows import selected
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Ou
     results: Results = {}
     for side in sides(protocol.modalities, query):
         results[side] = _recall(
-            query.pooled[side][q], gallery.pooled[side][g], query.label[q], gallery.label[g], protocol
+            selected(query.pooled[side], q),
+            selected(gallery.pooled[side], g),
+            query.label[q],
+            gallery.label[g],
+            protocol,
         )
     return Outcome(results)
 
