@@ -134,6 +134,9 @@ def test_a_run_says_what_it_was_trained_on(tmp_path: Path):
     assert trained_hash(checkpoint, data | {"seed": 5}) == set()
     (tmp_path / "record.json").write_text('{"data": {"hash": "abc", "pack": {"manifest": "files"}}}')
     assert trained_hash(checkpoint, data) == {"abc", "files"}
-    assert Towers(create_method("brave", hidden=8, **SMALL), trained_on=("abc", "files")).trained_on == {"abc", "files"}
+    assert Towers(create_method("brave", hidden=8, **SMALL), trained_on=("abc", "files")).trained_on == {
+        "abc",
+        "files",
+    }
     (tmp_path / "record.json").write_text("{}")
     assert trained_hash(checkpoint, data) == set()
