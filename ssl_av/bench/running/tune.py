@@ -152,7 +152,7 @@ def trial_config(suite: Suite, row: str, settings: Mapping[str, Any]) -> RunConf
         method=merge(config.method, nested(settings)),
         budget=config.budget.scaled(suite.tune.share),
         evaluation=dataclasses.replace(
-            config.evaluation, protocols=(), probes=1, figures=False, elsewhere=()
+            config.evaluation, protocols=(), probes=1, figures=False, elsewhere=(), during=()
         ),
         wandb="off",
         tensorboard=False,
