@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,9 @@ from ssl_av.interop.files import read_file
 if TYPE_CHECKING:
     from ssl_av.backbones import Backbone
     from ssl_av.methods.base import Method
+
+DEEPEST = 20
+"""Levels of settings in each other; ours have four."""
 
 BACKBONES = "backbones"
 """What stands in place of a method's name where a file holds backbones and no method."""
@@ -78,10 +82,15 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
     from ssl_av.backbones import create_backbone
     from ssl_av.backbones.base import channels_last
 
-    networks = saved.settings["networks"]
-    net = channels_last(create_backbone(networks[modality], **networks[f"{modality}_args"]))
     prefix = f"backbones.{modality}."
-    fill(net, {k.removeprefix(prefix): v for k, v in saved.state.items() if k.startswith(prefix)}, path)
+    state = {k.removeprefix(prefix): v for k, v in saved.state.items() if k.startswith(prefix)}
+    with _settings_blamed(saved, path):
+        networks = saved.settings["networks"]
+        name, args = networks[modality], networks[f"{modality}_args"]
+        with torch.device("meta"):
+            _compare(create_backbone(name, **args).state_dict(), state, path)
+        net = channels_last(create_backbone(name, **args))
+    fill(net, state, path)
     return net.eval()
 
 
@@ -106,23 +115,78 @@ def read(path: str | Path, backbones_only: bool = False) -> Saved:
         return read_export(path)
     tree = read_file(path)
     if isinstance(tree, Mapping) and "ssl_av" in tree:
-        about = tree["ssl_av"]
-        return Saved(about["method"], about["settings"], tree["state_dict"], about.get("origin") or {})
+        return saved_from(path, tree["ssl_av"], tree.get("state_dict"))
     from ssl_av.interop.official import convert
 
     return convert(path, tree, None, backbones_only)
+
+
+def saved_from(path: Path, about: Any, state: Any) -> Saved:
+    """What a file of ours says that it holds.
+
+    Args:
+        path: for messages.
+        about: its method, settings and origin.
+        state: its tensors.
+
+    Raises:
+        UserError: if one of these is missing or of another kind.
+    """
+    about = about if isinstance(about, Mapping) else {}
+    method, settings, origin = about.get("method"), about.get("settings"), about.get("origin") or {}
+    wrong = [
+        what
+        for what, right in (
+            ("the name of its method", isinstance(method, str)),
+            ("its settings", _is_plain(settings) and isinstance(settings, Mapping)),
+            ("its origin", _is_plain(origin) and isinstance(origin, Mapping)),
+            ("its weights", isinstance(state, Mapping) and all(_is_weight(*item) for item in state.items())),
+        )
+        if not right
+    ]
+    if wrong:
+        raise UserError(f"{path}: not a whole file of ssl-av: {' and '.join(wrong)} cannot be read")
+    return Saved(str(method), dict(settings), dict(state), dict(origin))
+
+
+def _is_weight(name: Any, value: Any) -> bool:
+    return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether it is made of words, numbers, lists and mappings, as settings are."""
+    if isinstance(value, Mapping):
+        return depth < DEEPEST and all(
+            isinstance(k, str) and _is_plain(v, depth + 1) for k, v in value.items()
+        )
+    if isinstance(value, (list, tuple)):
+        return depth < DEEPEST and all(_is_plain(v, depth + 1) for v in value)
+    return value is None or isinstance(value, (str, bool, int, float))
 
 
 def build(saved: Saved, path: str | Path) -> Method:
     """The method, in eval mode, with its weights.
 
     Raises:
-        UserError: if the weights do not fit the settings in every tensor.
+        UserError: if its settings make no method, or the weights do not fit them in every tensor.
     """
-    method = blank(saved.method, saved.settings)
+    with _settings_blamed(saved, path):
+        with torch.device(
+            "meta"
+        ):  # settings may ask for any size: room is made for weights that are there only
+            _compare(blank(saved.method, saved.settings).state_dict(), saved.state, path)
+        method = blank(saved.method, saved.settings)
     fill(method, saved.state, path)
     method.origin = dict(saved.origin)
     return method.eval()
+
+
+@contextmanager
+def _settings_blamed(saved: Saved, path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as e:
+        raise UserError(f"{path}: its settings make no '{saved.method}' ({type(e).__name__}: {e})") from e
 
 
 def blank(method: str, settings: Mapping[str, Any]) -> Method:
@@ -143,7 +207,11 @@ def fill(module: torch.nn.Module, state: Mapping[str, Tensor], path: str | Path)
     Raises:
         UserError: if a name or a shape does not fit.
     """
-    own = module.state_dict()
+    _compare(module.state_dict(), state, path)
+    module.load_state_dict(dict(state))
+
+
+def _compare(own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: str | Path) -> None:
     missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     shapes = [
         f"{k} {list(state[k].shape)} for {list(v.shape)}"
@@ -155,7 +223,6 @@ def fill(module: torch.nn.Module, state: Mapping[str, Tensor], path: str | Path)
             f"{path}: does not match its settings (missing {missing[:3]}, unexpected {unexpected[:3]}, "
             f"of another shape {shapes[:3]})"
         )
-    module.load_state_dict(dict(state))
 
 
 def write(saved: Saved, path: Path) -> None:

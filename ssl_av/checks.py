@@ -138,12 +138,15 @@ def check_trainer(settings: Mapping[str, Any]) -> pl.Trainer:
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
     from ssl_av.quiet import quiet
+    from ssl_av.training.compiling import check_compile, split_compile
 
     quiet()
+    lightnings, backend = split_compile(settings)
+    check_compile(backend)
     try:
         return pl.Trainer(
             logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-            **{k: v for k, v in settings.items() if not k.startswith("enable_")},
+            **{k: v for k, v in lightnings.items() if not k.startswith("enable_")},
         )  # fmt: skip
     except (MisconfigurationException, ValueError, TypeError, ImportError, RuntimeError) as e:
         raise UserError(f"--trainer.*: {' '.join(str(e).split())[:300]}") from None

@@ -14,6 +14,8 @@ from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
 from ssl_av.runs import rerun
+from ssl_av.secret import hide
+from ssl_av.text import one_line
 from ssl_av.tracking import commands as tracking
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
@@ -23,7 +25,8 @@ EVAL_GROUPS = ("method", "data", "evaluation")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
-  --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed
+  --trainer.*     the Lightning trainer's: --trainer.max_epochs 10 --trainer.precision bf16-mixed; also
+                  --trainer.compile inductor: the backbones through torch.compile
   --evaluation.*  protocols, clips, probes
   --safety.*      checkpoints, and a training that fails: --safety.checkpoint_every steps=500 --safety.keep 2
                   --safety.on_nonfinite skip --safety.on_collapse stop
@@ -266,7 +269,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run(sys.argv[1:] if argv is None else argv)
     except UserError as e:
-        print(f"ssl-av: {e}", file=sys.stderr)
+        print(f"ssl-av: {one_line(hide(str(e)))}", file=sys.stderr)
         code = 2
     except Interrupted as e:
         print(f"ssl-av: {e.said}", file=sys.stderr)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_out, check_resume, check_seeds, check_settings
+from ssl_av.checks import check_folder, check_out, check_seeds, check_settings
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
+from ssl_av.runs.begin import begin_from
 from ssl_av.tracking.commands import options as tracking_options
 from ssl_av.training.group import Group, check_alone, is_first
-from ssl_av.training.resume import checkpoints
 
 if TYPE_CHECKING:
     from ssl_av.config import RunConfig
@@ -94,7 +93,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     known_methods(list(suite.references))
     for config in suite.plan(names):
         check_settings(config)
-    from ssl_av.bench.start import start
+    from ssl_av.bench.running.start import start
     from ssl_av.evaluation.elsewhere import check_elsewhere
 
     check_elsewhere(suite.run_config(names[0], 0))
@@ -116,15 +115,16 @@ def fit(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.evaluation.elsewhere import check_elsewhere
 
     check_elsewhere(config)
-    return _train(config, out, args.resume)
+    from ssl_av.training.signals import heeded
+
+    with heeded(out):
+        return _train(config, out, args.resume)
 
 
 def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     """The training of `fit`, with its progress bar."""
-    if (out / "suite.json").exists():
-        raise UserError(f"--out {out}: belongs to a suite of `ssl-av bench`; give another folder")
-    start = _start(out, config) if resume == "yes" or (resume and checkpoints(out)) else None
-    check_out(out, None if resume else "add --resume to continue it, or give another --out")
+    start = begin_from(out, config, resume)
+    check_out(out)
     import pytorch_lightning as pl
     from pytorch_lightning.callbacks import RichProgressBar
     from rich.console import Console
@@ -160,28 +160,17 @@ def _train(config: RunConfig, out: Path, resume: str | None) -> int:
     return 0
 
 
-def _start(out: Path, config: RunConfig) -> Path:
-    """The checkpoint that ``--resume`` goes on from; says so if it is not the last one."""
-    from ssl_av.training.resume import last_checkpoint, resumable
-
-    check_resume(out, config)
-    start, last = resumable(out), last_checkpoint(out)
-    if start != last and is_first():
-        state = "damaged or cut off" if last.exists() else "gone"
-        print(f"ssl-av: warning: {last} is {state}; going on from {start}, which is older", file=sys.stderr)
-    return start
-
-
 def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     """`ssl-av eval`: measures a checkpoint on its own or other data."""
     from rich.console import Console
 
-    from ssl_av.bench.by_class import keep_predictions
+    from ssl_av.bench.writing.by_class import keep_predictions
     from ssl_av.config import Evaluation, merge
     from ssl_av.data.datasets import dataset_class
     from ssl_av.evaluation.engine import measure
     from ssl_av.evaluation.folds import official_folds
     from ssl_av.evaluation.glance import Glance
+    from ssl_av.evaluation.leaks import Unseen, learned_from
     from ssl_av.evaluation.progress import Evaluating
     from ssl_av.evaluation.protocols import check_protocols, load_protocol
     from ssl_av.evaluation.subject import load_subject
@@ -189,8 +178,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.options import check
     from ssl_av.quiet import quiet
     from ssl_av.runs.run import asked_views, describe, write_json
+    from ssl_av.training.allocator import keep_freed_memory
 
     quiet()
+    keep_freed_memory()
     subject = load_subject(args.checkpoint, dotted.get("method", {}), args.seed)
     method, config = subject.method, subject.config
     data = resolve_data(config.data, args.data, dotted.get("data", {}))
@@ -206,6 +197,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
     out = Path(args.out) if args.out else home
     check_folder("--out", out)
+    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
+    check_folder("--cache", cache)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
     own = trained_hash(Path(subject.said), data) if subject.own else None
@@ -216,23 +209,17 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
-    folds = official_folds(
-        config.data,
-        config.loading,
-        towers.modalities,
-        protocols,
-        config.seed,
-        subject.trained_on,
-        asked_views(method),
-    )
-    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
-    check_folder("--cache", cache)
+    guard = Unseen(config.evaluation.leaks, learned_from(subject.trained_on, config.loading))
+    folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
+                           subject.trained_on, asked_views(method), guard)  # fmt: skip
     e = config.evaluation
     with Evaluating(console) as said:
-        found = measure(towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance)
+        found = measure(
+            towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance, e.keep_features
+        )
     record: dict[str, Any] = {
         "checkpoint": subject.said, "method": method.name, "seed": config.seed, "evaluation": settings,
-        "data": describe(folds[0].manifest, config, found.skipped), "results": found.results,
+        "data": describe(folds[0].manifest, config, found.skipped) | guard.record(), "results": found.results,
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
@@ -288,7 +275,7 @@ def _split(text: str | None) -> list[str]:
 
 
 def _jobs(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < 1:
         raise UserError(f"--jobs {text}: give a whole number of runs at a time, at least 1")
     return int(text)
 

@@ -12,8 +12,10 @@ import yaml
 from ssl_av.bench.budget import Budget
 from ssl_av.data.loading import Loading
 from ssl_av.errors import UserError, unknown
+from ssl_av.text import read_text
 from ssl_av.training.safety import Safety
 from ssl_av.whole import whole_file
+from ssl_av.yaml_text import MOST, parse_yaml
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,13 @@ class Evaluation:
         clips: clips a sample where a protocol leaves it open; their features are averaged.
         probes: how often the online probes measure during training; 0 is never.
         precision: of the features on disk, ``float32`` or ``float16``.
+        keep_features: whether features stay on the disk for the next protocol, which then decodes nothing.
         figures: whether each run draws its features: a map, and nearest neighbours.
         elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
+        during: protocols that measure while a run trains, on parts of its training and validation split.
+        every: epochs from one such measurement to the next.
+        limit: samples of each split that it takes.
+        leaks: what becomes of test samples that were learned from: ``refuse``, or ``tell`` (`ssl_av.evaluation.leaks`).
     """
 
     protocols: tuple[str, ...] = ("linear-svm", "retrieval", "av-retrieval")
@@ -34,10 +41,16 @@ class Evaluation:
     probes: int = 4
     precision: str = "float32"
     figures: bool = False
+    keep_features: bool = True
     elsewhere: tuple[Any, ...] = ()
+    during: tuple[str, ...] = ()
+    every: int = 1
+    limit: int = 256
+    leaks: str = "refuse"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "protocols", tuple(self.protocols))
+        object.__setattr__(self, "during", tuple(self.during))
         if self.elsewhere:
             from ssl_av.evaluation.places import read_places
 
@@ -46,8 +59,14 @@ class Evaluation:
             raise UserError(f"evaluation.clips must be at least 1, got {self.clips}")
         if self.probes < 0:
             raise UserError(f"evaluation.probes must not be negative, got {self.probes}")
+        if self.every < 1 or self.limit < 8:
+            raise UserError(
+                f"evaluation.every must be at least 1 and evaluation.limit at least 8, got {self.every}, {self.limit}"
+            )
         if self.precision not in ("float32", "float16"):
             raise unknown("evaluation.precision", self.precision, ("float32", "float16"))
+        if self.leaks not in ("refuse", "tell"):
+            raise unknown("evaluation.leaks", self.leaks, ("refuse", "tell"))
 
 
 @dataclass(frozen=True)
@@ -66,8 +85,9 @@ class RunConfig:
         init: weights that it begins with: ``{"file": ..., "parts": ...}`` (`ssl_av.interop.start`); empty: random ones.
         recipe: the recipe that it came from, if any.
         row: its row in the suite, where that has another name than the method.
-        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.tune`).
+        tuning: the trials by which some of its settings were chosen, if any (`ssl_av.bench.running.tune`).
         safety: how its training is guarded.
+        tensorboard: whether TensorBoard's files are written too.
     """
 
     method: dict[str, Any]
@@ -83,6 +103,7 @@ class RunConfig:
     row: str = ""
     tuning: dict[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
+    tensorboard: bool = False
 
     @property
     def name(self) -> str:
@@ -103,13 +124,22 @@ class RunConfig:
         """As nested plain values."""
         from ssl_av.methods.settings import plain
 
-        optional = ("recipe", "row", "tuning")
+        optional = ("recipe", "row", "tuning", "tensorboard")
         out = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) or f.name not in optional}
         values = plain(out | {"budget": self.budget.asked()})
         # Runs from before there was a choice are the same runs.
         if self.safety == Safety():
             del values["safety"]
-        for key in ("precision", "figures", "elsewhere"):
+        for key in (
+            "precision",
+            "figures",
+            "keep_features",
+            "elsewhere",
+            "leaks",
+            "during",
+            "every",
+            "limit",
+        ):
             if getattr(self.evaluation, key) == getattr(Evaluation, key):
                 del values["evaluation"][key]
         return values
@@ -129,8 +159,6 @@ class RunConfig:
             yaml.safe_dump(self.to_dict(), file, sort_keys=False)
 
 
-# libyaml, where there is one, reads the hundred files of `ssl-av list recipes` ten times as fast.
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LOADING_FIELDS = {f.name for f in fields(Loading)}
 
 
@@ -138,16 +166,13 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping.
 
     Raises:
-        UserError: if it is missing, not YAML, or not a mapping.
+        UserError: if it is missing, too large, not YAML as `parse_yaml` reads it, or not a mapping.
     """
+    text = read_text(path, MOST)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: cannot be read ({e})") from None
-    except yaml.YAMLError as e:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(e).split())})") from None
+        values = parse_yaml(text)
+    except ValueError as e:
+        raise UserError(f"{path}: not valid YAML ({e})") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
     return values

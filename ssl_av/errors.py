@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 100
+"""Signs of a name that are compared with the names that exist: comparing takes their square."""
+
 
 class UserError(Exception):
     """A mistake of the user's: one line that says what, where and how to mend it.
@@ -22,8 +25,8 @@ def unknown(kind: str, name: str, known: Iterable[str], *, hint: str = "") -> Us
         known: every name that would have been right.
         hint: where to see them all, e.g. ``"ssl-av list methods"``.
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    names, name = sorted(known), str(name)  # of a file it may be anything
+    near = difflib.get_close_matches(name.lower()[:LONGEST], names, n=3, cutoff=0.5)
     guess = f"; did you mean {' or '.join(near)}?" if near else f"; known: {', '.join(names)}"
     more = f" (`{hint}` shows all)" if hint and near else ""
     return UserError(f"unknown {kind} '{name}'{guess}{more}")

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import yaml
-
 from ssl_av.errors import UserError, unknown
+from ssl_av.yaml_text import parse_yaml
 
 
 def parse_dotted(words: Sequence[str], groups: Sequence[str], options: Sequence[str]) -> dict[str, Any]:
@@ -44,8 +43,8 @@ def parse_dotted(words: Sequence[str], groups: Sequence[str], options: Sequence[
                 raise UserError(f"option {name} needs a value")
             value = rest.pop(0)
         try:
-            parsed = yaml.safe_load(value)
-        except yaml.YAMLError:
+            parsed = parse_yaml(value)
+        except ValueError:  # a word with signs in it that mean something in YAML
             parsed = value
         node = out.setdefault(group, {})
         *inner, last = path.split(".")
@@ -85,6 +84,10 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
         raise UserError(f"--{group} is a group of settings: write --{group}.NAME VALUE, not '{values}'")
     parameters = inspect.signature(target).parameters
     check_names(group, parameters, values, skip)
+    refuse_classes(f"--{group}", values)
+    for name in ("strategy", "accelerator"):  # the trainer's, which jsonargparse takes as a class's path
+        if "." in str(values.get(name, "")):
+            raise UserError(f"--{group}.{name} {values[name]}: give a registered name, such as ddp or cpu")
     values = {name: _listed(target, name, value) for name, value in values.items()}
     if not values:
         return {}
@@ -126,6 +129,27 @@ def check_names(
             raise UserError(
                 f"--{group}.{name} is a group of settings: write --{group}.{name}.{first} VALUE, not '{value}'"
             )
+
+
+def refuse_classes(where: str, value: Any) -> None:
+    """Settings name what is registered; no module is imported because a file or an option says so.
+
+    jsonargparse takes a class's path wherever a class is asked for, in a mapping or as a word with dots.
+
+    Raises:
+        UserError: for a class's path.
+    """
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key in ("class_path", "init_args"):
+                raise UserError(
+                    f"{where}: classes are not taken from settings ({key}: {inner}); give a name of `ssl-av list`, or "
+                    "register yours (docs/add-a-method.md)"
+                )
+            refuse_classes(f"{where}.{key}", inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            refuse_classes(where, inner)
 
 
 def _may_be_null(parameter: inspect.Parameter) -> bool:

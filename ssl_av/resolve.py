@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ssl_av.recipes import Recipe
 
 Dotted = dict[str, Any]
+OBJECTS = ("callbacks", "logger", "profiler", "plugins")
+"""What the trainer takes as objects, which settings do not make."""
 GIVEN = ("method", "data", "evaluation", "trainer", "safety")
 """Groups that a file of `fit` or an option may give."""
 
@@ -43,7 +45,18 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
     from ssl_av.config import load_yaml, merge
 
     file = load_yaml(Path(args.config)) if args.config else {}
-    allowed = ("method", "data", "budget", "evaluation", "trainer", "safety", "seed", "wandb", "suite")
+    allowed = (
+        "method",
+        "data",
+        "budget",
+        "evaluation",
+        "trainer",
+        "safety",
+        "seed",
+        "wandb",
+        "tensorboard",
+        "suite",
+    )
     for key in file:
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
@@ -72,8 +85,10 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
             overrides[key] = given[key]
     if budget:
         overrides["budget"] = budget
-    said = as_mapping(file.get("wandb", "off")) | tracking_options(args).get("wandb", {})
+    tracked = tracking_options(args)
+    said = as_mapping(file.get("wandb", "off")) | tracked.get("wandb", {})
     overrides["wandb"] = Tracking.of(said).value()
+    overrides["tensorboard"] = tracked.get("tensorboard", file.get("tensorboard", False))
     base = None
     if recipe is not None:
         base = recipe.suite_values()
@@ -134,6 +149,7 @@ def resolve_suite(
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import Inputs, Networks
     from ssl_av.options import check
+    from ssl_av.training.compiling import OPTION
     from ssl_av.training.safety import Safety
 
     where = "recipe"
@@ -150,7 +166,10 @@ def resolve_suite(
         ("safety", Safety),
     ):
         if group in checked:
-            checked[group] = check(group, target, checked[group], skip=("callbacks", "logger", "profiler"))
+            given = checked[group]
+            ours = {k: v for k, v in given.items() if k == OPTION} if group == "trainer" else {}
+            given = {k: v for k, v in given.items() if k not in ours}
+            checked[group] = ours | check(group, target, given, skip=OBJECTS if group == "trainer" else ())
     if "methods" in checked:
         checked["methods"] = {
             m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))

@@ -51,3 +51,8 @@ class Style:
 
 
 LIGHT = Style()
+
+
+def literal(text: str) -> str:
+    """A text that a figure shows as it is: matplotlib reads what stands between two ``$`` as a formula."""
+    return text.replace("$", r"\$")

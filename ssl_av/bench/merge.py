@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.comparable import check_comparable
-from ssl_av.bench.groups import REFERENCES, seed
+from ssl_av.bench.analysis.comparable import check_comparable
+from ssl_av.bench.analysis.groups import REFERENCES, seed
 from ssl_av.bench.records import FILE, append_record, read_records, row_name
 from ssl_av.bench.report import read_suite, write_report
 from ssl_av.bench.suite import ABOUT
@@ -79,7 +79,7 @@ def merge_suites(folders: Sequence[Path], out: Path) -> None:
         "methods": list(dict.fromkeys(m for s in suites for m in s.get("methods") or ())),
         "budget": _same(suites, "budget"),
         "command": "\n".join(dict.fromkeys(str(s["command"]) for s in suites if s.get("command"))),
-        "merged": [str(folder) for folder in folders],
+        "merged": _homes(folders, suites),
         "remarks": [f"Runs of {len(folders)} suites: {', '.join(map(str, folders))}.", *remarks],
     }
     rows = {name: row for s in reversed(suites) for name, row in (s.get("rows") or {}).items()}
@@ -88,6 +88,14 @@ def merge_suites(folders: Sequence[Path], out: Path) -> None:
         same = papers and all(paper == papers[0] for paper in papers)
         about |= {"rows": rows, "paper": papers[0] if same else {}}
     (out / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _homes(folders: Sequence[Path], suites: Sequence[Record]) -> list[str]:
+    """Where the runs lie, wherever the report is written again: what is merged may be a merge itself."""
+    pairs = zip(folders, suites, strict=True)
+    return list(
+        dict.fromkeys(home for f, s in pairs for home in (str(f.resolve()), *(s.get("merged") or ())))
+    )
 
 
 def _completed(record: Record) -> bool:

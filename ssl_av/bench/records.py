@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ssl_av.bench.shape import RECORD, misshapen
 from ssl_av.errors import UserError
+from ssl_av.secret import hide
+from ssl_av.text import parse_json, printable
 
 FILE = "records.jsonl"
 
@@ -87,7 +90,7 @@ def append_record(folder: Path | str, record: Mapping[str, Any]) -> None:
         raise ValueError("a record needs the name of its method under 'method'")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(hide(plain(record)), ensure_ascii=False, allow_nan=False) + "\n"
     with open(folder / FILE, "ab+", buffering=0) as file:  # unbuffered: a long record is still one write
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -122,14 +125,14 @@ def plain(value: Any) -> Any:
 
 def _parse(line: str) -> Record | None:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError:
+        record = parse_json(line)
+    except ValueError:
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("method"), str):
+    if wrong := misshapen(record, RECORD):
+        log.warning("a line is not a record of a run: %s", printable(wrong[:200]))
         return None
-    if not isinstance(record.get("seed", 0), int | None):
-        return None
-    return record
+    found: Record = record
+    return found if isinstance(found.get("seed", 0), int | None) else None
 
 
 def find(record: Mapping[str, Any], *path: str) -> tuple[float | None, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,23 +9,25 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from ssl_av.bench import by_class, features
-from ssl_av.bench.axes import fairness
-from ssl_av.bench.columns import diagnostics_table
-from ssl_av.bench.digest import Digest, digest
-from ssl_av.bench.hover import Spot, spots
-from ssl_av.bench.latex import to_latex
-from ssl_av.bench.markdown import to_markdown
-from ssl_av.bench.pictures import embedded
+from ssl_av.bench.analysis.axes import fairness
+from ssl_av.bench.analysis.columns import diagnostics_table
+from ssl_av.bench.analysis.digest import Digest, digest
+from ssl_av.bench.analysis.tuned import tuning_note
+from ssl_av.bench.analysis.wording import one_budget
 from ssl_av.bench.plots import PLOTS
+from ssl_av.bench.plots.hover import Spot, spots
+from ssl_av.bench.plots.style import colours, png
 from ssl_av.bench.records import read_records
-from ssl_av.bench.results_csv import to_csv
-from ssl_av.bench.sections import render_sections
-from ssl_av.bench.style import colours, png
-from ssl_av.bench.tuned import tuning_note
-from ssl_av.bench.wording import one_budget
+from ssl_av.bench.shape import SUITE, misshapen
+from ssl_av.bench.writing import by_class, features
+from ssl_av.bench.writing.latex import to_latex
+from ssl_av.bench.writing.markdown import to_markdown
+from ssl_av.bench.writing.pictures import embedded
+from ssl_av.bench.writing.results_csv import to_csv
+from ssl_av.bench.writing.sections import render_sections
 from ssl_av.errors import UserError
 from ssl_av.style import Style
+from ssl_av.text import parse_json, read_text
 
 LOOKS = {
     "wide": Style(),
@@ -57,8 +58,11 @@ def write_report(folder: Path | str) -> Path:
     notes = _notes(found)
     (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
     (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
-    details, looks = by_class.details(found.groups, folder, homes), features.looks(found.groups, folder)
-    spread = features.side_by_side(found.groups, folder)
+    details, looks = (
+        by_class.details(found.groups, folder, homes),
+        features.looks(found.groups, folder, homes),
+    )
+    spread = features.side_by_side(found.groups, folder, homes)
     more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
     (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
     environment = _environment()
@@ -93,14 +97,15 @@ def read_suite(folder: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        suite = json.loads(file.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        suite = parse_json(read_text(file))
+    except ValueError as error:
         raise UserError(
             f"'{file}' is not JSON ({error}); mend it, or remove it to report without it"
         ) from None
-    if not isinstance(suite, dict):
-        raise UserError(f"'{file}' holds no JSON object; mend it, or remove it to report without it")
-    return suite
+    if wrong := misshapen(suite, SUITE):
+        raise UserError(f"'{file}': {wrong[:200]}; mend it, or remove it to report without it")
+    found: Mapping[str, Any] = suite
+    return found
 
 
 def _draw(
@@ -175,7 +180,7 @@ def _notes(found: Digest) -> dict[str, str]:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "writing"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

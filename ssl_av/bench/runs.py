@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ssl_av.config import RunConfig, load_yaml
 from ssl_av.errors import UserError
+from ssl_av.text import parse_json, read_text
 from ssl_av.training.resume import newest_whole
 
 
@@ -22,24 +21,35 @@ def run_name(config: RunConfig) -> str:
 def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The record of this very run, if it was completed before."""
     try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-        same = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        record = parse_json(read_text(folder / "record.json"))
+        same = load_yaml(folder / "config.yaml")
+    except (ValueError, UserError):
         return None
-    done = record.get("status") == "completed" and is_same(same, config)
+    done = isinstance(record, dict) and record.get("status") == "completed" and is_same(same, config)
     return record if done else None
 
 
 def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
     """The checkpoint that an interrupted run of this very configuration goes on from; None: it begins anew."""
     last = newest_whole(folder)
-    if (folder / "record.json").is_file() or last is None:
+    if _is_over(folder) or last is None:
         return None
     try:
         same = is_same(load_yaml(folder / "config.yaml"), config)
     except UserError:  # without it nobody knows whose checkpoint this is
         return None
     return last if same else None
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether nothing goes on here: a run is done, or it failed by a mistake in the code."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return not (isinstance(record, dict) and record.get("goes_on"))
 
 
 def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
@@ -50,7 +60,7 @@ def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:
 def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     """What of a run's configuration makes its results."""
     found: dict[str, Any] = json.loads(
-        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "suite", "safety")})
+        json.dumps({k: v for k, v in run.items() if k not in ("wandb", "tensorboard", "suite", "safety")})
     )
     found.get("evaluation", {}).pop("figures", None)
     found.get("data", {}).pop("num_workers", None)  # how fast data arrive does not change a result

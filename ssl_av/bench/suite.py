@@ -9,23 +9,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.ablation import check_paper
-from ssl_av.bench.lock import NAMES
+from ssl_av.bench.analysis.ablation import check_paper
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
+from ssl_av.bench.running.lock import NAMES
 from ssl_av.bench.runs import run_name
 from ssl_av.bench.space import Range, Tune, nested, sets
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check
+from ssl_av.secret import hide
 from ssl_av.tracking.settings import Tracking
+from ssl_av.tracking.tensorboard import check_tensorboard
 from ssl_av.training.safety import Safety
 
 ABOUT, PART = "suite.json", "suite.part"
 """What a suite is, and what is left of that where a process died while it wrote it."""
 
 KEYS = ("name", "question", "data", "budget", "inputs", "networks", "evaluation", "references", "seeds", "methods",
-        "trainer", "safety", "wandb", "jobs", "tune", "rows", "paper")  # fmt: skip
+        "trainer", "safety", "wandb", "tensorboard", "jobs", "tune", "rows", "paper")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,12 @@ class Suite:
         trainer: Lightning trainer arguments.
         safety: how every training is guarded.
         wandb: where runs are logged to (`ssl_av.tracking.Tracking`): a mode, or a mapping with more.
+        tensorboard: whether TensorBoard's files are written too.
         jobs: runs at a time, each with its share of the cores.
         rows: what is compared by default, by name: recipes, variants of methods, methods.
         paper: the table of a paper that the rows are of, and which of its columns stands beside which of ours.
         tune: what may be tried of each method, and how often.
-        tuned: what was found by that, by row (`ssl_av.bench.tune`); the best settings are laid over everything.
+        tuned: what was found by that, by row (`ssl_av.bench.running.tune`); the best settings are laid over everything.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Suite:
     trainer: dict[str, Any] = field(default_factory=dict)
     safety: Safety = Safety()
     wandb: str | dict[str, Any] = "off"
+    tensorboard: bool = False
     jobs: int = 1
     rows: dict[str, SuiteRow] = field(default_factory=dict)
     paper: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +92,7 @@ class Suite:
             trainer={**row.trainer, **self.trainer},
             seed=seed,
             wandb=self.wandb,
+            tensorboard=self.tensorboard,
             suite=self.name,
             recipe=row.recipe,
             row="" if row.name == row.method else row.name,
@@ -194,6 +199,10 @@ def suite_from(values: Mapping[str, Any], where: str) -> Suite:
             known[key] = tuple(known[key])
     check_seeds("seeds", known.get("seeds", (0,)))
     known["wandb"] = Tracking.of(known.get("wandb", "off")).value()
+    if not isinstance(known.get("tensorboard", False), bool):
+        raise UserError(f"{where}: tensorboard is true or false, got {known['tensorboard']!r}")
+    if known.get("tensorboard"):
+        check_tensorboard()
     jobs = known.get("jobs", 1)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{where}: jobs is a number of runs at a time, at least 1, got {jobs!r}")
@@ -219,7 +228,7 @@ class SuiteFolder:
         # Methods and seeds may come one after the other: it takes all these commands to have the whole again.
         commands = {
             **old.get("commands", {}),
-            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": command,
+            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": hide(command),
         }
         description = {
             "name": suite.name, "question": suite.question,

@@ -14,15 +14,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from ssl_av import ranks
 from ssl_av.data.flow import FlowStore, read_views
-from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader
+from ssl_av.data.loader import PATIENCE, Batch, Diary, Loader, begin_reading
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, Skip
 from ssl_av.data.media import MediaError, Reader, create_reader
 from ssl_av.data.pack import check_views
 from ssl_av.data.views import AudioView, FlowView, Spaced, VideoView, Views, draw_starts
-from ssl_av.data.watch import Overdue, time_limit
+from ssl_av.data.watch import Overdue, memory_limit, time_limit
 from ssl_av.errors import UserError
-from ssl_av.training.signals import leave_to_trainer
 
 
 class ClipDataset(Dataset[Batch]):
@@ -63,21 +62,27 @@ class ClipDataset(Dataset[Batch]):
             else:
                 audio.append(view.requests(windows[name], sample.start, sample.duration))
         if self._reader is None:  # one per worker process
-            self._reader = create_reader(self.loading.reader)
+            self._reader = create_reader(self.loading.reader, self.loading.limits)
         worker = get_worker_info()
         if worker is not None and self.diary is not None:
             self.diary.write(worker.id, index)
         item: Batch = {"index": index, "label": sample.label}
+        most = self.loading.limits.memory
         try:
-            with time_limit(self.loading.timeout, worker=worker is not None):
+            with time_limit(self.loading.timeout, alone := worker is not None), memory_limit(most, alone):
                 if self._flow is not None:
                     item |= read_views(self._flow, sample.path, flow, sample.aspect)
                 frames, waves = self._reader.read(sample.path, video, [piece for a in audio for piece in a])
-        except (MediaError, Overdue) as e:
+        except (MediaError, Overdue, MemoryError) as e:
+            if isinstance(e, MemoryError) and worker is None:
+                raise  # the machine's, not the sample's
             reason = str(e)
-            if isinstance(e, Overdue):
+            if not isinstance(e, MediaError):
                 self._reader = None  # it was interrupted anywhere: a new one for the next sample
-                reason = f"reading took longer than {self.loading.timeout:g} s"
+                took = f"took longer than {self.loading.timeout:g} s"
+                reason = (
+                    f"reading {took if isinstance(e, Overdue) else f'needs more than {most:g} GiB of memory'}"
+                )
             return Skip(os.path.relpath(sample.path, self.manifest.root), reason)
         clips, pieces, sounds = iter(frames), iter(waves), iter(audio)
         for name, view in self.views.items():
@@ -251,7 +256,7 @@ class AVDataModule(LightningDataModule):
             persistent_workers=workers > 0 and drop_last,
             # The last resort; a sample's own limit strikes long before.
             timeout=PATIENCE * self.loading.timeout if workers else 0,
-            worker_init_fn=leave_to_trainer,
+            worker_init_fn=begin_reading,
             pin_memory=torch.cuda.is_available(),
             # Else each new iterator draws from the global stream, once an epoch or once a run as there are workers or
             # not: the augmentation would depend on their number.

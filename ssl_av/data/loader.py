@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import re
+import shutil
+import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.queues import Queue
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, get_worker_info
 
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import UserError
+from ssl_av.training.signals import leave_to_trainer
 
 Batch = dict[str, Any]
 
 MIN_BAD = 10
 """Files that must be unreadable before a share above ``max_bad`` stops a run (all of them in a smaller data set)."""
+
+NO_ROOM = -2
+"""In place of a file's number in a `Diary`."""
+
+SHARED = "/dev/shm"
+"""Where Linux has the memory that processes share."""
 
 PATIENCE = 10
 """How many times the limit of one sample a whole batch may take."""
@@ -42,9 +53,18 @@ class Diary:
         """Process ``worker`` begins to read sample ``index``."""
         self._entries[worker, 0], self._entries[worker, 1] = os.getpid(), index
 
+    def note_no_room(self, worker: int) -> None:
+        """Process ``worker`` could not hand over a batch, for want of shared memory."""
+        self._entries[worker, 1] = NO_ROOM
+
+    @property
+    def no_room(self) -> bool:
+        """Whether a process has said so."""
+        return bool((self._entries[:, 1] == NO_ROOM).any())
+
     def read(self, pids: set[int]) -> list[str]:
         """The files that these processes were reading, as the manifest names them."""
-        found = [int(index) for pid, index in self._entries.tolist() if pid in pids]
+        found = [int(index) for pid, index in self._entries.tolist() if pid in pids and index >= 0]
         return [os.path.relpath(self.manifest[i].path, self.manifest.root) for i in found]
 
     @property
@@ -54,6 +74,25 @@ class Diary:
 
 
 _diaries: weakref.WeakSet[Diary] = weakref.WeakSet()
+
+
+def begin_reading(worker: int) -> None:
+    """For a reading process, at its beginning: what it leaves to the trainer, and what it does not survive.
+
+    A batch that cannot be handed over is lost, and PyTorch would wait for it; so the process ends, and that is seen.
+    """
+    leave_to_trainer(worker)
+    info = get_worker_info()
+    diary = getattr(info.dataset, "diary", None) if info else None
+
+    def lost(error: Exception, batch: Any) -> None:
+        if diary is not None and "shared memory" in str(error):
+            diary.note_no_room(worker)
+        else:
+            traceback.print_exception(error)
+        os._exit(1)
+
+    Queue._on_queue_feeder_error = staticmethod(lost)  # type: ignore[attr-defined]
 
 
 class Loader(DataLoader[Batch]):
@@ -120,6 +159,12 @@ def reading_explained() -> Iterator[None]:
         # Where no process is named, one of those that live: what others read last is long past.
         living = {child.pid for child in multiprocessing.active_children() if child.pid}
         files = [f for diary in _diaries for f in diary.read(named or living)]
+        if any(diary.no_room for diary in _diaries) or ("Bus error" in words and _shared_room() < 64):
+            raise UserError(
+                f"a reading process cannot hand over its batches: {SHARED} is full ({_shared_room():.1f} MiB are "
+                "free). Make it larger (docker run --shm-size 8g), take fewer --data.num_workers (0 needs none of "
+                "it), or a smaller --data.batch_size"
+            ) from e
         what = "died"
         if "timed out" in words:
             what = "hangs"
@@ -132,6 +177,11 @@ def reading_explained() -> Iterator[None]:
             "back from. Remove that file or try another --data.reader, or take fewer --data.num_workers; what was "
             "trained is in the last checkpoint (--resume)"
         ) from e
+
+
+def _shared_room() -> float:
+    """MiB that are free for processes to share."""
+    return shutil.disk_usage(SHARED).free / 2**20 if os.path.isdir(SHARED) else math.inf
 
 
 def _kill(pids: set[int]) -> None:

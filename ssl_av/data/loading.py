@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ssl_av.data.media import Limits
 from ssl_av.errors import UserError, unknown
 
 PACKS = ("none", "frames", "video")
@@ -28,6 +30,7 @@ class Loading:
             that; ``none``: read the files.
         threads: that compute without a GPU; 0: the cores that ``num_workers: -1`` leaves, shared by runs at a time.
             They decide in which order sums are added up, so in the last digits of a result.
+        limits: what is read of a file at most; one that asks for more is skipped.
     """
 
     batch_size: int = 32
@@ -39,8 +42,11 @@ class Loading:
     flow: str | None = None
     pack: str = "none"
     threads: int = 0
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
+        if isinstance(self.limits, Mapping):
+            object.__setattr__(self, "limits", Limits(**self.limits))
         if self.batch_size < 2:
             raise UserError(f"batch_size must be at least 2 (batch normalisation), got {self.batch_size}")
         if self.num_workers < -1:

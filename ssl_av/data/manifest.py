@@ -17,45 +17,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ssl_av.data.datasets._files import outside, relative_path
-from ssl_av.data.media import Reader
-from ssl_av.data.probing import fingerprint, probe_files, temporary
+from ssl_av.data.media import Limits, Reader
+from ssl_av.data.probing import fingerprint, kind, probe_files, temporary
 from ssl_av.data.rows import Row, Sample, Skip
+from ssl_av.data.schema import SCHEMA, check_table
 from ssl_av.data.skips import Skips
 from ssl_av.data.splits import SPLITS, assign_splits
 from ssl_av.errors import UserError, unknown
+from ssl_av.text import parse_json, printable
 
 __all__ = ["Manifest", "Row", "Sample", "Skip", "build_manifest"]
-
-SCHEMA = pa.schema(
-    [
-        ("path", pa.string()),
-        ("label", pa.int32()),
-        ("split", pa.string()),
-        ("start", pa.float64()),
-        ("duration", pa.float64()),
-        ("has_video", pa.bool_()),
-        ("has_audio", pa.bool_()),
-        ("aspect", pa.float64()),
-        ("labels", pa.list_(pa.int32())),
-        ("fps", pa.float64()),
-        ("audio_duration", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("codec", pa.string()),
-        ("audio_codec", pa.string()),
-        ("audio_rate", pa.int32()),
-        ("silent", pa.bool_()),
-    ]
-)
-"""``path`` is relative to the root; ``label`` is -1 where there is none or ``labels`` holds several; times in seconds;
-the rest is what `MediaInfo` says of the file, where ``start`` and ``duration`` may be those of a piece of it. What
-cannot be read has no row: it is under `Manifest.skipped` with the reason."""
 
 _OF_SAMPLE = ("path", "label", "labels", "start", "duration", "has_video", "has_audio", "aspect")
 
 OUTSIDE = "lies outside the data set's root"
 """Why a row is left out whose path leads elsewhere."""
-
 KEY = b"ssl_av"
 SKIPPED = b"ssl_av.skipped"
 """Where the rest of a manifest, and what it leaves out, stand in the Arrow file's metadata."""
@@ -129,9 +105,7 @@ class Manifest:
         for name in ("label", "has_video", "has_audio"):
             digest.update(self._values(name).astype("<i4").tobytes())
         several = self._columns["labels"].take(pa.array(self._rows))
-        if len(
-            several.values
-        ):  # so that a table without any keeps the hash that it had before there were some
+        if len(several.values):  # a table without any keeps the hash from before there were some
             digest.update(repr(several.to_pylist()).encode())
         for name in ("start", "duration"):
             # Two versions of FFmpeg may differ in the last digits.
@@ -156,6 +130,13 @@ class Manifest:
         inside = pc.equal(self._columns["split"], name).to_numpy(zero_copy_only=False)[self._rows]
         return self._view(self._rows[inside], self.skipped)
 
+    def divided(self, splits: Sequence[str]) -> Manifest:
+        """The same samples in other splits, one a sample; a copy in memory."""
+        table = self._table.take(pa.array(self._rows))
+        at = SCHEMA.get_field_index("split")
+        table = table.set_column(at, SCHEMA.field(at), pa.array(splits, pa.string()))
+        return Manifest(table, self.root, self.classes, self.skipped)
+
     def require(self, video: bool = False, audio: bool = False) -> Manifest:
         """The samples that have these streams; the others go to ``skipped``."""
         no_video = ~self._values("has_video") & video
@@ -169,10 +150,7 @@ class Manifest:
         """Writes the samples that are seen to an Arrow file, whole or not at all."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        rest = {
-            "root": str(self.root),
-            "classes": self.classes,
-        }
+        rest = {"root": str(self.root), "classes": self.classes}
         table = self._table.take(pa.array(self._rows)).combine_chunks()
         table = table.replace_schema_metadata({KEY: json.dumps(rest), SKIPPED: self.skipped.to_bytes()})
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -196,15 +174,16 @@ class Manifest:
         try:
             table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
             metadata = table.schema.metadata or {}
-            rest = json.loads(metadata[KEY])
+            rest = parse_json(metadata[KEY].decode())
             if lacking := [name for name in SCHEMA.names if name not in table.column_names]:
                 raise UserError(
                     f"the manifest '{file}' was made by an older ssl-av (it has no {', '.join(lacking)}); make it again"
                 )
             skipped = Skips.from_bytes(metadata[SKIPPED])
             table = table.select(SCHEMA.names).replace_schema_metadata()
+            check_table(table, rest["classes"])
             return cls(table, Path(rest["root"]), rest["classes"], skipped, file=file)
-        except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as e:
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as e:
             raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
 
     def _values(self, name: str) -> NDArray[Any]:
@@ -224,6 +203,7 @@ def build_manifest(
     progress: bool = False,
     limit: float = 60.0,
     again: bool = False,
+    limits: Limits = Limits(),
 ) -> Manifest:
     """Probes the files of a dataset and makes its manifest.
 
@@ -242,12 +222,14 @@ def build_manifest(
         progress: whether to show a bar.
         limit: seconds that one file may take in another process.
         again: whether files are tried again for which the manifest in the cache says that they were given up.
+        limits: the reader's own, what is read of a file at most.
     """
+    classes = [printable(name) for name in classes]
     root = Path(os.path.abspath(root))
     paths = [relative_path(row.path, root) for row in rows]
     kept: Path | None = None
     if cache is not None:
-        key = fingerprint([astuple(row) for row in rows], paths, classes, root, reader.name)
+        key = fingerprint([astuple(row) for row in rows], paths, classes, root, kind(reader.name, limits))
         kept = cache / f"{key}.arrow"
     if kept is not None and kept.is_file():
         try:
@@ -257,7 +239,7 @@ def build_manifest(
         except UserError:  # something else wrote it: it is replaced below
             pass
     inside = [path for path in paths if not outside(path)]
-    infos = probe_files(inside, root, reader, workers, progress, cache and cache / "probed", limit)
+    infos = probe_files(inside, root, reader, workers, progress, cache and cache / "probed", limit, limits)
     splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])
     columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
     skipped: dict[Skip, None] = {}  # in order, each once

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from ssl_av.cache import cache_dir
+from ssl_av.cache import cache_dir, writing_cache
 from ssl_av.data.datasets import create_dataset
 from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.loading import Loading
@@ -35,17 +35,19 @@ def prepare_manifest(
     if isinstance(dataset, PackDataset):
         return dataset.manifest()
     rows, classes = dataset.rows()
-    manifest = build_manifest(
-        rows,
-        classes,
-        dataset.root,
-        create_reader(loading.reader),
-        workers=max(loading.workers, 1),
-        cache=cache_dir() / "manifests",
-        progress=progress,
-        limit=loading.timeout,
-        again=again,
-    )
+    with writing_cache():
+        manifest = build_manifest(
+            rows,
+            classes,
+            dataset.root,
+            create_reader(loading.reader, loading.limits),
+            workers=max(loading.workers, 1),
+            cache=cache_dir() / "manifests",
+            progress=progress,
+            limit=loading.timeout,
+            again=again,
+            limits=loading.limits,
+        )
     if len(manifest) == 0:
         first = "; ".join(f"{s.path}: {s.reason}" for s in manifest.skipped[:3])
         raise UserError(f"none of the {len(rows)} files of '{name}' in {dataset.root} can be read ({first})")

@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import TextIO
 
-from ssl_av.data.media import MediaError, MediaInfo, Reader, create_reader
+from ssl_av.data.media import Limits, MediaError, MediaInfo, Reader, create_reader
 from ssl_av.data.processes import TEMPORARY, Failed, in_processes
 
-VERSION = 3
+VERSION = 4
 """Part of a cached manifest's name: raise it whenever the same files would give another manifest."""
 
 
@@ -29,14 +29,16 @@ class Probe:
     Attributes:
         root: what the paths are relative to.
         reader: a reader, or its name.
+        limits: of one that is made by its name.
     """
 
     root: Path
     reader: Reader | str
+    limits: Limits = Limits()
 
     def __call__(self, path: str) -> MediaInfo | Failed:
         """What a file holds, or why it cannot be read."""
-        reader = _reader(self.reader) if isinstance(self.reader, str) else self.reader
+        reader = _reader(self.reader, self.limits) if isinstance(self.reader, str) else self.reader
         try:
             return reader.probe(os.path.join(self.root, path))
         except MediaError as e:
@@ -54,6 +56,7 @@ def probe_files(
     progress: bool = False,
     journal: Path | None = None,
     limit: float = 60.0,
+    limits: Limits = Limits(),
 ) -> dict[str, MediaInfo | str]:
     """What each file holds, or why it cannot be read.
 
@@ -68,9 +71,10 @@ def probe_files(
             goes on where it stopped, and a longer list opens only what is new. A file that has changed since (size
             or date) is opened again, and so is one that was given up for its time or for the death of its process.
         limit: seconds that one file may take.
+        limits: the reader's own, what is read of a file at most.
     """
     names = list(dict.fromkeys(paths))
-    kept = Journal(journal, root, reader.name) if journal is not None else None
+    kept = Journal(journal, root, kind(reader.name, limits)) if journal is not None else None
     known = kept.read(names) if kept else {}
     rest = [name for name in names if name not in known]
     answers: dict[str, MediaInfo | str] = {**dict.fromkeys(rest, MISSING), **known}
@@ -78,7 +82,9 @@ def probe_files(
     found: Iterable[tuple[str, MediaInfo | Failed]]
     if workers:  # half a list may be gone: that is not worth asking another process
         here = [name for name in rest if os.path.lexists(os.path.join(root, name))]
-        found = in_processes(Probe(root, reader.name), here, workers, limit)
+        found = in_processes(
+            Probe(root, reader.name, limits), here, workers, limit, int(limits.memory * 2**30)
+        )
     else:
         found = _one_by_one(Probe(root, reader), here)
     states = {name: _state(os.path.join(root, name)) for name in here} if kept else {}
@@ -97,6 +103,11 @@ def probe_files(
         if kept:
             kept.close()
     return {name: answers[name] for name in names}
+
+
+def kind(reader: str, limits: Limits) -> str:
+    """A name for what the answers depend on besides the files."""
+    return reader if limits == Limits() else f"{reader} {limits}"
 
 
 def temporary(answer: MediaInfo | str) -> bool:
@@ -133,10 +144,10 @@ class Journal:
         for line in lines:
             try:
                 path, state, answer = json.loads(line)
-            except ValueError:  # the last line of a run that was killed
+                if path in wanted and tuple(state) == _state(os.path.join(self.root, path)):
+                    found[path] = MediaInfo(**answer) if isinstance(answer, dict) else str(answer)
+            except (ValueError, TypeError):  # the last line of a run that was killed
                 continue
-            if path in wanted and tuple(state) == _state(os.path.join(self.root, path)):
-                found[path] = MediaInfo(**answer) if isinstance(answer, dict) else str(answer)
         return found
 
     def write(self, path: str, state: tuple[int, int], answer: MediaInfo | str) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
+from ssl_av.data.watch import lower_memory
 from ssl_av.errors import UserError
 
 Item = TypeVar("Item")
@@ -175,7 +176,7 @@ def _serve(pipe: Connection, work: Callable[[Any], Any], memory: int) -> None:
     """What a process does: answers items until there are no more, or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _limit_memory(memory)
+    lower_memory(memory)
     pipe.send("started")
     while True:
         try:
@@ -196,16 +197,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _limit_memory(memory: int) -> None:
-    try:
-        import resource
-
-        with open("/proc/self/statm", encoding="ascii") as sizes:
-            used = int(sizes.read().split()[5]) * resource.getpagesize()
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        soft = used + memory if hard == resource.RLIM_INFINITY else min(used + memory, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-    except (ImportError, OSError, ValueError):  # another system
-        pass

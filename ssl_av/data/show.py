@@ -96,8 +96,16 @@ def flow_colours(flow: Array) -> Array:
     return colours
 
 
-def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen], list[Skip]]:
+def look(
+    config: RunConfig, manifest: Manifest, count: int, method: Method | None = None
+) -> tuple[list[Seen], list[Skip]]:
     """Reads and augments samples of the training split, drawn by the run's seed.
+
+    Args:
+        config: the run.
+        manifest: of its data.
+        count: samples.
+        method: the run's, on the CPU and built for this manifest; by default one is built.
 
     Returns:
         The samples, and what was drawn but could not be read.
@@ -107,11 +115,12 @@ def look(config: RunConfig, manifest: Manifest, count: int) -> tuple[list[Seen],
     """
     from ssl_av.runs.run import build_method
 
-    usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
+    views = (method or build_method(config, manifest)).views
+    usable = restrict(manifest, modalities(views), config.data["name"])
     train = usable.split("train")
     if len(train) == 0:
         raise UserError(f"the training split of '{config.data['name']}' has no sample that can be used")
-    method = build_method(config, usable)
+    method = method or build_method(config, usable)
     data = ClipDataset(train, method.views, config.loading, config.seed)
     items, rows, skipped = [], [], []
     for row in np.random.default_rng(config.seed).permutation(len(train)).tolist():

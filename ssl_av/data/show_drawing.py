@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ssl_av.data.show import Frames, Seen, Sound
 from ssl_av.data.views import AudioView, FlowView, View, Window
-from ssl_av.style import LIGHT, OKABE_ITO
+from ssl_av.style import LIGHT, OKABE_ITO, literal
 from ssl_av.transforms import AUDIO_AUGMENTS, AUGMENTS
 from ssl_av.transforms.flow import FLOW_AUGMENTS
 
@@ -46,7 +46,7 @@ class _Page:
 
     def text(self, left: float, top: float, words: str, **kw: Any) -> None:
         defaults: dict[str, Any] = {"fontsize": 8, "color": LIGHT.muted, "va": "top"}
-        self.figure.text(left / WIDTH, 1 - top / self.height, words, **(defaults | kw))
+        self.figure.text(left / WIDTH, 1 - top / self.height, literal(words), **(defaults | kw))
 
 
 def draw(method: str, data: str, seed: int, seen: list[Seen]) -> Figure:

@@ -1,4 +1,4 @@
-"""A limit on the time that one sample may take, so that no file can hang a run."""
+"""Limits on the time and the memory that one sample may take, so that no file can hang a run or fill the machine."""
 
 from __future__ import annotations
 
@@ -55,3 +55,39 @@ def time_limit(seconds: float, worker: bool) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
         if worker:
             faulthandler.cancel_dump_traceback_later()
+
+
+def lower_memory(more: int) -> tuple[int, int] | None:
+    """From now on this process may allocate so many bytes more than it has (Linux).
+
+    Returns:
+        The limits of before, None where the system has none.
+    """
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as sizes:
+            used = int(sizes.read().split()[5]) * resource.getpagesize()
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        most = used + more if hard == resource.RLIM_INFINITY else min(used + more, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    except (ImportError, OSError, ValueError):  # another system
+        return None
+    return soft, hard
+
+
+@contextmanager
+def memory_limit(gib: float, worker: bool) -> Iterator[None]:
+    """Lets the work inside allocate so much and no more; only in a ``worker`` process, which nothing else shares.
+
+    Raises:
+        MemoryError: by whoever asks for more, if it does not say so otherwise.
+    """
+    before = lower_memory(int(gib * 2**30)) if worker else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, before)

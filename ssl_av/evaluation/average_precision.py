@@ -46,13 +46,20 @@ def class_precision(scores: ArrayLike, target: ArrayLike, weight: ArrayLike | No
 
 
 def bootstrap_map(
-    scores: ArrayLike, target: ArrayLike, *, draws: int = 2000, level: float = 0.95, seed: int = 0
+    scores: ArrayLike,
+    target: ArrayLike,
+    *,
+    group: ArrayLike | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap over samples of the mean average precision over the classes that have a positive.
 
     Args:
         scores: [N, C].
         target: [N, C] of 0 and 1; one positive at least.
+        group: as of `ssl_av.evaluation.statistics.bootstrap`.
         draws: resamples of N with replacement; fewer, `FEWEST` at least, where there are many samples × classes.
         level: confidence.
         seed: of the draws.
@@ -61,14 +68,16 @@ def bootstrap_map(
     value = float(np.nanmean(class_precision(s, t)))
     draws = min(draws, max(FEWEST, SORTED // s.size))
     rng = np.random.default_rng(seed)
+    number = np.arange(len(s)) if group is None else np.asarray(group)
+    samples = int(number.max()) + 1
     rows = max(1, INDICES // len(s))
     means = []
     for at in range(0, draws, rows):
         n = min(rows, draws - at)
-        weight = rng.multinomial(len(s), np.full(len(s), 1 / len(s)), size=n)
+        weight = rng.multinomial(samples, np.full(samples, 1 / samples), size=n)[:, number]
         each = class_precision(s, t, weight)
         # a resample without any positive has no mean
         means.append(np.nanmean(each[~np.isnan(each).all(axis=1)], axis=1))
     low, high = np.quantile(np.concatenate(means), ((1 - level) / 2, (1 + level) / 2))
-    how = f"percentile bootstrap over {len(s)} samples, {draws} draws, seed {seed}"
+    how = f"percentile bootstrap over {samples} samples, {draws} draws, seed {seed}"
     return Interval(value, float(low), float(high), level, how)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ssl_av.arrays import read_npz
 from ssl_av.errors import UserError
 from ssl_av.evaluation.average_precision import bootstrap_map, class_precision
 from ssl_av.evaluation.kinds import Outcome, Predicted, Results, Splits
 from ssl_av.evaluation.kinds._labels import labelled
-from ssl_av.evaluation.statistics import bootstrap, class_accuracy
+from ssl_av.evaluation.statistics import bootstrap, class_accuracy, over_runs
 
 LEVEL, DRAWS, SEED = 0.95, 2000, 0
 """Of the intervals. The seed is not the run's: the same predictions have the same interval."""
@@ -40,10 +40,23 @@ def locate(outcome: Outcome, splits: Splits) -> None:
         predicted.index = rows[known]
 
 
+def identify(outcome: Outcome, names: np.ndarray) -> None:
+    """Says of each prediction which sample it is of, whatever the fold.
+
+    Args:
+        outcome: located (`locate`).
+        names: [N] of the samples of the fold's test split.
+    """
+    for predicted in outcome.predicted.values():
+        assert predicted.index is not None
+        predicted.sample = names[predicted.index]
+
+
 def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]) -> None:
     """Adds to each side that was predicted its ``interval`` and its numbers ``by_class``.
 
-    Over several folds, both are of the pooled predictions of all folds.
+    Over several folds, both are of the pooled predictions of all folds; a sample that several of them test is drawn
+    with all of its predictions (HMDB51's test splits overlap). ``interval_over_folds`` takes each fold as one number.
 
     Args:
         results: of a protocol; changed.
@@ -51,26 +64,45 @@ def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]
         classes: names.
     """
     for side, numbers in results.items():
+        if all(side in o.hits for o in outcomes) and len(outcomes) == 1:
+            metric, right = outcomes[0].hits[side]
+            found = bootstrap(right, draws=DRAWS, level=LEVEL, seed=SEED)
+            numbers["interval"] = asdict(found) | {"metric": metric}
         if not all(side in o.predicted for o in outcomes):
             continue
         truth, scores = (
             np.concatenate([getattr(o.predicted[side], part) for o in outcomes])
             for part in ("truth", "scores")
         )
+        group = _samples([o.predicted[side] for o in outcomes])
         if truth.ndim == 1:
             metric, best = "top1", scores.argmax(axis=1)
-            found = bootstrap(best == truth, draws=DRAWS, level=LEVEL, seed=SEED)
+            found = bootstrap(best == truth, group=group, draws=DRAWS, level=LEVEL, seed=SEED)
             each = class_accuracy(best, truth, len(classes))
         else:
             metric = "map"
-            found = bootstrap_map(scores, truth, draws=DRAWS, level=LEVEL, seed=SEED)
+            found = bootstrap_map(scores, truth, group=group, draws=DRAWS, level=LEVEL, seed=SEED)
             each = class_precision(scores, truth)
         how = found.how + (f", {len(outcomes)} folds pooled" if len(outcomes) > 1 else "")
         if metric in numbers:
             numbers["interval"] = asdict(found) | {"metric": metric, "how": how}
+        each_fold = [o.results[side][metric] for o in outcomes if metric in o.results.get(side, {})]
+        over = over_runs(each_fold, level=LEVEL).interval if each_fold else None
+        if over is not None:
+            how = f"t over {len(outcomes)} folds, whose training splits overlap"
+            numbers["interval_over_folds"] = asdict(over) | {"metric": metric, "how": how}
         numbers["by_class"] = {
             name: None if np.isnan(x) else float(x) for name, x in zip(classes, each, strict=True)
         }
+
+
+def _samples(predicted: Sequence[Predicted]) -> np.ndarray | None:
+    """[N] number of the sample of each pooled prediction; None where no two are of one sample."""
+    if any(p.sample is None for p in predicted):
+        return None
+    names = np.concatenate([p.sample for p in predicted if p.sample is not None])
+    known, number = np.unique(names, return_inverse=True)
+    return None if len(known) == len(names) else number.reshape(-1)
 
 
 @dataclass(frozen=True)
@@ -121,12 +153,11 @@ def load_predictions(file: Path) -> dict[str, list[Kept]]:
     """
     found: dict[str, dict[int, dict[str, np.ndarray]]] = {}
     try:
-        with np.load(file) as arrays:
-            for key in arrays.files:
-                side, number, name = key.rsplit(".", 2)
-                found.setdefault(side, {}).setdefault(int(number), {})[name] = arrays[key]
+        for key, array in read_npz(file).items():
+            side, number, name = key.rsplit(".", 2)
+            found.setdefault(side, {}).setdefault(int(number), {})[name] = array
         return {side: [Kept(**folds[k]) for k in sorted(folds)] for side, folds in found.items()}
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as e:
+    except (ValueError, TypeError) as e:
         raise UserError(f"{file}: not the predictions of a protocol ({type(e).__name__}: {e})") from None
 
 

@@ -12,15 +12,20 @@ import ssl_av
 
 PARTS = (
     "backbones",
+    "data/datamodule.py",
     "data/media",
     "data/pack",
     "data/views",
-    "methods/statistics.py",
-    "transforms",
+    "evaluation/features.py",
+    "evaluation/plain.py",
+    "evaluation/pooling.py",
     "evaluation/towers.py",
     "evaluation/views.py",
+    "heads.py",
+    "methods",
+    "transforms",
 )
-"""What lies between a file and its features; heads are a part of a method, whose settings and weights are hashed."""
+"""What lies between a file and its features."""
 
 
 @cache

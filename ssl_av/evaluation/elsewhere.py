@@ -9,10 +9,12 @@ from pathlib import Path
 from ssl_av.config import LOADING_FIELDS, RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.datasets import create_dataset
+from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.evaluation.engine import Measured, Report, measure
 from ssl_av.evaluation.folds import official_folds
+from ssl_av.evaluation.leaks import Unseen
 from ssl_av.evaluation.places import OWN, Place, modalities_of, protocols_at
 from ssl_av.evaluation.protocols import Protocol
 from ssl_av.evaluation.towers import Towers
@@ -30,6 +32,7 @@ class Elsewhere:
         modalities: that its samples have and the protocols ask for; the same for every method.
         protocols: what is measured.
         folds: the official divisions.
+        leaks: what is known of test samples that were learned from.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Elsewhere:
     modalities: tuple[str, ...]
     protocols: tuple[Protocol, ...]
     folds: tuple[AVDataModule, ...]
+    leaks: Unseen
 
 
 def check_elsewhere(config: RunConfig) -> None:
@@ -55,15 +59,18 @@ def check_elsewhere(config: RunConfig) -> None:
             raise _named(place, e) from None
 
 
-def prepare_elsewhere(config: RunConfig, views: Collection[View]) -> list[Elsewhere]:
+def prepare_elsewhere(
+    config: RunConfig, views: Collection[View], learned: Manifest | None = None
+) -> list[Elsewhere]:
     """The other data of a run, ready to be measured.
 
     Args:
         config: the run.
         views: what its networks read, for data that are decoded once (``+pack=frames``).
+        learned: the data of the run, whose training split the other data's test samples must not be in.
 
     Raises:
-        UserError: if data are not there, cannot be read, or were trained on in another division.
+        UserError: if data are not there, cannot be read, were trained on in another division, or if test samples were.
     """
     found = []
     trained_on = config.data if method_class(config.method["name"]).trains else None
@@ -72,13 +79,14 @@ def prepare_elsewhere(config: RunConfig, views: Collection[View]) -> list[Elsewh
         protocols = protocols_at(place, config.evaluation.protocols)
         asked = {m for p in protocols for m in p.modalities}
         modalities = tuple(m for m in modalities_of(place) if m in asked)
+        guard = Unseen(config.evaluation.leaks, learned if trained_on else None)
         try:
             folds = official_folds(
-                there.data, there.loading, modalities, protocols, config.seed, trained_on, views
+                there.data, there.loading, modalities, protocols, config.seed, trained_on, views, guard
             )
         except UserError as e:
             raise _named(place, e) from None
-        found.append(Elsewhere(place["as"], there, modalities, tuple(protocols), tuple(folds)))
+        found.append(Elsewhere(place["as"], there, modalities, tuple(protocols), tuple(folds), guard))
     return found
 
 
@@ -103,7 +111,7 @@ def measure_elsewhere(
         if towers.modalities:
             here = measure(
                 towers, there.folds, there.protocols, there.config.seed, cache, e.clips, e.precision,
-                _said(there.name, report),
+                _said(there.name, report), keep=e.keep_features,
             )  # fmt: skip
         else:
             why = {"skipped": f"no {' or '.join(there.modalities)} backbone"}

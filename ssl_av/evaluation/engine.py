@@ -13,10 +13,11 @@ from typing import Any
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.loader import reading_explained
 from ssl_av.errors import unknown
-from ssl_av.evaluation.certainty import attach, locate
+from ssl_av.evaluation.certainty import attach, identify, locate
 from ssl_av.evaluation.kinds import KINDS, NotApplicableError, Outcome, Report, Splits, Subject
-from ssl_av.evaluation.library import SOURCE, Library
+from ssl_av.evaluation.library import SOURCE, Library, sample_names
 from ssl_av.evaluation.protocols import Protocol, canonical
+from ssl_av.evaluation.rows import scratch_in
 from ssl_av.evaluation.towers import Towers
 
 #: told of the features of a protocol on the first fold
@@ -53,6 +54,7 @@ def measure(
     precision: str = "float32",
     report: Report | None = None,
     watch: Watch | None = None,
+    keep: bool = True,
 ) -> Measured:
     """All protocols on features that are computed once.
 
@@ -66,6 +68,7 @@ def measure(
         precision: of the features on disk.
         report: told of the progress.
         watch: told of the features of each protocol on the first fold.
+        keep: whether what was made or used in `cache` stays there.
 
     Raises:
         UserError: for an unknown precision, or if too much cannot be read.
@@ -76,13 +79,15 @@ def measure(
     if not protocols:
         return out
     resolved = [p.with_clips(clips) for p in protocols]
-    with _folder(cache) as folder:
+    with _folder(cache) as folder, scratch_in(folder):
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
             library.fill(data, [p for p in taking if not KINDS[p.kind].trains], number)
             for protocol in taking:
                 _one(protocol, library, data, seed, out, report, watch if number == 0 else None)
+        if not keep:
+            library.forget()
     for protocol in resolved:
         _conclude(protocol, out, folds[0].manifest.classes)
     out.skipped = library.skipped
@@ -114,6 +119,7 @@ def _one(
     about["skipped"].append(len(outcome.skipped))
     library.skipped |= outcome.skipped
     about["data"].append(data.manifest.hash)
+    identify(outcome, sample_names(data.manifest.split("test")))
     out.outcomes.setdefault(p.name, []).append(outcome)
 
 
@@ -124,7 +130,10 @@ def _outcome(
     kind, classes = KINDS[p.kind], len(data.manifest.classes)
     if kind.trains:
         towers = library.towers
-        nets = {m: copy.deepcopy(towers.method.net(m)) for m in towers.modalities if m in p.modalities}
+        method, asked = towers.method, [m for m in towers.modalities if m in p.modalities]
+        nets = {
+            m: copy.deepcopy(method.encoder(m) if p.pooling.of_method(m) else method.net(m)) for m in asked
+        }
         return kind.measure(Subject(nets, towers.inputs, towers.own, data, report), p, classes, seed)
     splits = library.splits(data, p)
     if watch:

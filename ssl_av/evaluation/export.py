@@ -15,7 +15,9 @@ import pyarrow.feather
 import pyarrow.parquet
 from numpy.typing import NDArray
 
+from ssl_av.arrays import read_npz
 from ssl_av.errors import UserError, unknown
+from ssl_av.text import parse_json
 
 Array = NDArray[Any]
 FORMATS = (".npz", ".parquet", ".arrow", ".feather")
@@ -97,13 +99,13 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
         raise UserError(f"{source}: no such file")
     try:
         if source.suffix == ".npz":
-            with np.load(source, allow_pickle=False) as held:
-                rest = json.loads(str(held[ABOUT]))
-                vectors = {name: held[name] for name in rest["vectors"]}
-                return _table(held["id"].tolist(), vectors, held["label"], rest)
+            held = read_npz(source)
+            rest = parse_json(str(held[ABOUT]))
+            vectors = {name: held[name] for name in rest["vectors"]}
+            return _table(held["id"].tolist(), vectors, held["label"], rest)
         read = pa.parquet.read_table if source.suffix == ".parquet" else pa.feather.read_table
         rows = read(source)
-        rest = json.loads(rows.schema.metadata[KEY])
+        rest = parse_json(rows.schema.metadata[KEY].decode())
         vectors = {name: _matrix(rows.column(name)) for name in rest["vectors"]}
         return _table(rows.column("id").to_pylist(), vectors, rows.column("label").to_numpy(), rest)
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, EOFError) as e:

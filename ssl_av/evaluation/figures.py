@@ -18,7 +18,7 @@ from sklearn.manifold import TSNE
 
 from ssl_av.errors import UserError, unknown
 from ssl_av.evaluation.metrics import feature_std
-from ssl_av.style import LIGHT, OKABE_ITO
+from ssl_av.style import LIGHT, OKABE_ITO, literal
 
 Array = NDArray[Any]
 Mark = Literal["query", "right", "wrong", "plain"]
@@ -150,13 +150,13 @@ def gallery(rows: Sequence[Sequence[Tile]], groups: Sequence[tuple[str, int]], t
     for k, (heading, count) in enumerate(groups):
         start = edge + len(lefts) * (side + seam) + k * gap
         lefts += [start + j * (side + seam) for j in range(count)]
-        figure.text(start / WIDTH, 1 - (top - 0.09) / height, heading, **HEADING, fontsize=10)
+        figure.text(start / WIDTH, 1 - (top - 0.09) / height, literal(heading), **HEADING, fontsize=10)
     for r, row in enumerate(rows):
         bottom = 1 - (top + r * (side + caption) + side) / height
         for left, tile in zip(lefts, row, strict=False):
             _tile(figure.add_axes((left / WIDTH, bottom, side / WIDTH, side / height)), tile)
     if title:
-        figure.text(edge / WIDTH, 1 - 0.3 / height, title, **HEADING, fontsize=12)
+        figure.text(edge / WIDTH, 1 - 0.3 / height, literal(title), **HEADING, fontsize=12)
     return figure
 
 
@@ -219,7 +219,7 @@ def _densities(axes: Axes, values: Sequence[Array], limits: tuple[float, float],
         count, edges = np.histogram(x, bins=60, range=limits)
         height = count / (len(x) * (edges[1] - edges[0]))
         colour, style = COLOURS[k % len(COLOURS)], styles[k % len(styles)]
-        axes.stairs(height, edges, color=colour, linewidth=1.6, linestyle=style, label=name)
+        axes.stairs(height, edges, color=colour, linewidth=1.6, linestyle=style, label=literal(name))
         axes.stairs(height, edges, color=colour, alpha=0.13, fill=True)
         tallest.append(height.max())
     # A run that has collapsed is a spike: it may leave the picture, for the others to be seen.
@@ -258,15 +258,15 @@ def _frame(axes: Axes, left: bool = True) -> None:
 
 
 def _titled(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, fontweight="bold", color=LIGHT.ink, pad=6)
+    axes.set_title(literal(text), loc="left", fontsize=10, fontweight="bold", color=LIGHT.ink, pad=6)
 
 
 def _head(figure: Figure, text: str) -> None:
     if text:
-        figure.suptitle(text, x=0.01, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
+        figure.suptitle(literal(text), x=0.01, ha="left", fontsize=12, fontweight="bold", color=LIGHT.ink)
 
 
 def _shortened(text: str, length: int) -> str:
     text = " ".join(text.split())
     text = text if len(text) <= length else text[: length - 1] + "…"
-    return text.replace("$", r"\$")  # it would begin a formula
+    return literal(text)

@@ -14,7 +14,8 @@ from ssl_av.data.loader import Batch, Loader
 from ssl_av.errors import UserError
 from ssl_av.evaluation.clips import ClipTransform
 from ssl_av.evaluation.finetune_settings import FineTuning
-from ssl_av.evaluation.probes import BlockFeatures, Progress
+from ssl_av.evaluation.pooling import BlockFeatures
+from ssl_av.evaluation.probes import Progress
 from ssl_av.evaluation.scores import ClipScores, Measured
 from ssl_av.heads import Classifier
 from ssl_av.optim import create_optimizer

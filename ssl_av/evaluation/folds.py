@@ -14,6 +14,7 @@ from ssl_av.data.once import decode_once
 from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
+from ssl_av.evaluation.leaks import Unseen
 from ssl_av.evaluation.protocols import Protocol, Seen
 
 
@@ -25,6 +26,7 @@ def official_folds(
     seed: int = 0,
     trained_on: Mapping[str, Any] | None = None,
     views: Collection[View] = (),
+    guard: Unseen | None = None,
 ) -> list[AVDataModule]:
     """The division that was asked for, then the others where a protocol averages over them.
 
@@ -40,9 +42,10 @@ def official_folds(
         trained_on: the data of the network's training, if it is known.
         views: what the network reads. A single division is decoded once for them where ``loading.pack`` asks for that
             and no protocol wants other inputs.
+        guard: looks at the test samples of each division.
 
     Raises:
-        UserError: if the data are not there, or if the network was trained on another fold of them.
+        UserError: if the data are not there, if the network was trained on another fold of them, or as ``guard`` says.
     """
     name = data["name"]
     args = {k: v for k, v in data.items() if k not in LOADING_FIELDS and k != "name"}
@@ -62,8 +65,12 @@ def official_folds(
     for number in numbers:
         own = args | ({"fold": number} if total > 1 else {})
         manifest = prepare_manifest(name, own, loading)
+        if guard is not None:
+            guard.check(manifest, name)
         if views and len(numbers) == 1 and all(p.inputs == Seen() for p in protocols):
             manifest = decode_once(manifest, name, loading, views)
+        if guard is not None:
+            manifest = guard.without(manifest)
         manifest = restrict(manifest, modalities, name)
         found.append(AVDataModule(manifest, loading, seed))
     return found

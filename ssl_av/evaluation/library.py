@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,11 @@ from ssl_av.evaluation.code import code_version
 from ssl_av.evaluation.features import Features, Piece, labels_of, pieces
 from ssl_av.evaluation.kinds import KINDS, Report
 from ssl_av.evaluation.protocols import Protocol, canonical
+from ssl_av.evaluation.rows import gathered
 from ssl_av.evaluation.store import Store, digest
 from ssl_av.evaluation.towers import Towers
-from ssl_av.evaluation.views import Column, Cut, cut, pool_name
+from ssl_av.evaluation.upkeep import discard
+from ssl_av.evaluation.views import Column, Cut, cut, pool_names
 
 #: validation in the clips of training; its samples are those of ``val``
 SOURCE = {"val_as_train": "val"}
@@ -47,6 +50,7 @@ class Library:
         self.skipped: dict[str, str] = {}
         self._made: dict[tuple[Cut, Column], list[_Rows]] = {}
         self._lost: dict[Cut, dict[str, str]] = {}
+        self._folders: set[Path] = set()
 
     def fill(self, data: AVDataModule, protocols: Collection[Protocol], fold: int) -> None:
         """Makes what the protocols need of a fold and is not there yet."""
@@ -67,7 +71,7 @@ class Library:
         for split in KINDS[p.kind].splits(p.settings):
             view, columns = self._cut(p, split), self._columns(p)
             manifest = data.manifest.split(SOURCE.get(split, split))
-            names = _names(manifest)
+            names = sample_names(manifest)
             joined = ((c, _join(self._made.get((view, c), []), names)) for c in columns)
             there = {c: found for c, found in joined if found is not None}
             kept = np.ones(len(names), dtype=bool)
@@ -75,13 +79,18 @@ class Library:
                 kept &= rows >= 0
             features = Features(labels_of(manifest)[kept], index=np.flatnonzero(kept))
             for column, (rows, arrays) in there.items():
-                getattr(features, column.what)[column.modality] = _gather(rows[kept], arrays)
+                getattr(features, column.what)[column.side] = gathered(rows[kept], arrays)
             if "memory" in KINDS[p.kind].needs and split == "train":
                 features.memory = self.towers.memories(data.manifest.hash, len(names))
             lost = self._lost.get(view, {})
             features.skipped = {name: lost[name] for name in _paths(manifest) if name in lost}
             out[split] = features
         return out
+
+    def forget(self) -> None:
+        """Takes from the disk what was made or used; arrays that are held stay readable."""
+        for folder in self._folders:
+            discard(folder)
 
     def _cut(self, p: Protocol, split: str) -> Cut:
         part = p.train if split in ("train", "val_as_train") else p.test
@@ -92,56 +101,87 @@ class Library:
 
     def _columns(self, p: Protocol) -> list[Column]:
         return [
-            Column(m, what, pool_name(p.pooling, m) if what == "pooled" else "own", p.merge)
+            Column(m, what, pool, p.merge)
             for m in self._modalities(p)
             for what in KINDS[p.kind].needs
             if what != "memory"  # which no network has to be run for
+            for pool in (pool_names(p.pooling, m) if what == "pooled" else ("own",))
         ]
 
     def _make(self, data: AVDataModule, part: Manifest, view: Cut, columns: set[Column], said: str) -> None:
-        known = {(view, c): set().union(*(r.names for r in self._made.get((view, c), []))) for c in columns}
-        names = _names(part)
+        names = sample_names(part)
         lost = self._lost.setdefault(view, {})
-        rest = [i for i, n in enumerate(names) if any(n not in known[view, c] for c in columns)]
-        if not rest:
+        known = (_join(self._made.get((view, c), []), names) for c in columns)
+        there = np.all([np.full(len(names), False) if k is None else k[0] >= 0 for k in known], axis=0)
+        if there.all():
             return
-        if len(rest) < len(names):
-            part = part.take(rest)
-            names = [names[i] for i in rest]
+        if there.any():
+            part, names = part.take(np.flatnonzero(~there)), names[~there]
         about = {
-            "weights": self.weights, "data": part.hash, "cut": canonical(view), "precision": self.precision,
-            "code": code_version(), "device": self.towers.device.type,
-            "reader": data.loading.reader,
+            "weights": self.weights, "cut": canonical(view), "precision": self.precision, "code": code_version(),
+            "device": self.towers.device.type, "reader": data.loading.reader,
             "decode_size": view.decode_size or data.loading.decode_size,
-            "seed": self.seed if view.random else None,
-            # other data, whose files are called alike, have the same hash
-            "files": digest([str(part.root.resolve()), _paths(part)]),
+            "root": str(part.root.resolve()),  # other files may be called alike
+            # the draws of a sample follow from its place in the manifest
+            "drawn": [self.seed, part.hash, digest(_paths(part))] if view.random else None,
         }  # fmt: skip
-        store = Store(self.folder / digest(about), about, self.precision)
-        missing = store.missing(columns)
-        if missing:
+        folder = self.folder / digest(about)
+        self._folders.add(folder)
+        store = Store(folder, about, self.precision)
 
-            def make(start: int) -> Iterator[Piece]:
-                tell = self.report
-                progress = (lambda done, total: tell(said, done, total, {})) if tell else None
-                return pieces(self.towers, data, part, view, missing, start, self.seed, progress)
+        def make(rest: np.ndarray, missing: Collection[Column], start: int) -> Iterator[Piece]:
+            tell = self.report
+            progress = (lambda done, total: tell(said, done, total, {})) if tell else None
+            some = part if len(rest) == len(part) else part.take(rest)
+            return pieces(self.towers, data, some, view, missing, start, self.seed, progress)
 
-            store.write(missing, make)
-        for stored in store.find(columns):
-            lost |= stored.skipped
-            self.skipped |= stored.skipped
-            here = [names[i] for i in stored.index]
+        def waiting(holder: str) -> None:
+            if self.report:
+                self.report(f"{said}: {holder} is making them; waiting", 0, 0, {})
+
+        store.fill(columns, names, make, waiting)
+        for stored in store.find(columns, names):
+            if stored.skipped:
+                mine = set(_paths(part))
+                found = {path: why for path, why in stored.skipped.items() if path in mine}
+                lost |= found
+                self.skipped |= found
+            index = _Index.of(stored.names)
             for column, array in stored.columns.items():
-                self._made.setdefault((view, column), []).append(
-                    _Rows({n: r for r, n in enumerate(here)}, array)
-                )
+                self._made.setdefault((view, column), []).append(_Rows(index, array))
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Index:
+    """Rows by the name of the sample.
+
+    Attributes:
+        names: sorted.
+        rows: the row of each.
+    """
+
+    names: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, names: np.ndarray) -> _Index:
+        """Of the rows' names in their order; of equal ones the last row counts."""
+        order = np.argsort(names, kind="stable")
+        return cls(names[order], order)
+
+    def find(self, names: np.ndarray) -> np.ndarray:
+        """[len(names)] rows, -1 where there is none."""
+        if not len(self.names):
+            return np.full(len(names), -1)
+        at = np.searchsorted(self.names, names, side="right") - 1
+        return np.where((at >= 0) & (self.names[at] == names), self.rows[at], -1)
+
+
+@dataclass(frozen=True)
 class _Rows:
-    """The rows of an array by the name of the sample."""
+    """An array, and whose its rows are."""
 
-    names: dict[str, int]
+    index: _Index
     array: np.ndarray
 
 
@@ -149,39 +189,24 @@ def _paths(manifest: Manifest) -> list[str]:
     return list(manifest.columns("path")["path"])
 
 
-def _names(manifest: Manifest) -> list[str]:
-    """What tells samples apart: a file, and where in it."""
-    table = manifest.columns("path", "start", "duration")
-    return [f"{p}\t{s:.3f}\t{d:.3f}" for p, s, d in zip(*table.values(), strict=True)]
+def sample_names(manifest: Manifest) -> np.ndarray:
+    """[N] what tells samples apart, a file and where in it, in 16 bytes each: millions of words take much memory."""
+    columns = manifest.columns("path", "start", "duration").values()
+    words = (
+        f"{p}\t{s:.3f}\t{d:.3f}".encode("utf-8", "surrogateescape") for p, s, d in zip(*columns, strict=True)
+    )
+    digests = (hashlib.blake2b(word, digest_size=16).digest() for word in words)
+    return np.fromiter(digests, dtype="S16", count=len(manifest))
 
 
-def _join(made: Sequence[_Rows], names: Sequence[str]) -> tuple[np.ndarray, list[np.ndarray]] | None:
+def _join(made: Sequence[_Rows], names: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]] | None:
     """For each name a row of the arrays laid end to end, -1 where it is in none; None where there is no array."""
     if not made:
         return None
     rows = np.full(len(names), -1, dtype=np.int64)
     offset = 0
     for part in made:
-        for at, name in enumerate(names):
-            row = part.names.get(name)
-            if row is not None and rows[at] < 0:
-                rows[at] = offset + row
+        found = part.index.find(names)
+        rows = np.where((rows < 0) & (found >= 0), offset + found, rows)
         offset += len(part.array)
     return rows, [part.array for part in made]
-
-
-def _gather(rows: np.ndarray, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of arrays laid end to end, as float32; the mapped array itself where it is just that."""
-    offset = 0
-    out: np.ndarray | None = None
-    for array in arrays:
-        inside = (rows >= offset) & (rows < offset + len(array))
-        local = rows[inside] - offset
-        if inside.all():
-            whole = len(local) == len(array) and np.array_equal(local, np.arange(len(array)))
-            return np.asarray(array if whole else array[local], dtype=np.float32)
-        if out is None:
-            out = np.empty((len(rows), *array.shape[1:]), dtype=np.float32)
-        out[inside] = array[local]
-        offset += len(array)
-    return out if out is not None else np.empty((0, 0), dtype=np.float32)

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ssl_av.errors import UserError, unknown
+from ssl_av.yaml_text import parse_yaml
 
 if TYPE_CHECKING:
     from ssl_av.evaluation.protocols import Protocol
@@ -119,8 +118,8 @@ def _words(text: str) -> Place:
     for part in rest:
         key, _, value = part.partition("=")
         try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            values[key] = parse_yaml(value)
+        except ValueError:
             values[key] = value
     return values
 

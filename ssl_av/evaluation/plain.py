@@ -18,7 +18,9 @@ from ssl_av.data.prepare import restrict
 from ssl_av.errors import UserError
 from ssl_av.evaluation.engine import Report, measure
 from ssl_av.evaluation.folds import official_folds
+from ssl_av.evaluation.leaks import Unseen, learned_from
 from ssl_av.evaluation.protocols import MODALITIES, Protocol, load_protocol
+from ssl_av.evaluation.subject import load_subject
 from ssl_av.evaluation.towers import Towers, Waveform
 from ssl_av.methods.base import Batch, Embeddings, Method
 from ssl_av.methods.settings import Inputs, Networks, Optim
@@ -103,6 +105,7 @@ def evaluate(
     cache: str | Path | None = None,
     precision: str = "float32",
     report: Report | None = None,
+    leaks: str = "refuse",
 ) -> Record:
     """Measures any network by any protocols.
 
@@ -110,8 +113,8 @@ def evaluate(
 
     Args:
         backbone: a module from clips [B, 3, T, S, S] or spectrograms [B, 1, time, frequency] to features [B, D]; or
-            modules by modality; or a file of weights that `ssl_av.load_method` reads. It is measured where its
-            weights lie, in eval mode, and left in the mode it was in.
+            modules by modality; or a run's folder, or a file of weights that `ssl_av.load_method` reads. It is measured
+            where its weights lie, in eval mode, and left in the mode it was in.
         protocol: a name of `ssl-av list protocols`, a file, or several.
         data: a manifest; or ``{"name": …}`` with the data set's arguments, which gives all official folds to the
             protocols that average over them.
@@ -124,6 +127,7 @@ def evaluate(
         cache: a folder where features stay for the next call. By default they are forgotten.
         precision: of the features: ``float32`` or ``float16``.
         report: told of the progress: (what, done, total, numbers).
+        leaks: what becomes of test samples that stand in the training split too: ``refuse``, or ``tell``.
 
     Returns:
         ``results`` by protocol; ``protocols`` with version, hash and samples of each; ``data``.
@@ -133,12 +137,19 @@ def evaluate(
     """
     several = [protocol] if isinstance(protocol, (str, Path, Protocol)) else list(protocol)
     protocols = [load_protocol(p) for p in several]
-    method = _method(backbone, modality, inputs or Inputs(), waveform_rate)
-    loading = loading or Loading()
+    loading, trained_on = loading or Loading(), None
+    if isinstance(backbone, (str, Path)):
+        subject = load_subject(str(backbone), {}, seed)
+        method, trained_on = subject.method, subject.trained_on
+    else:
+        method = _method(backbone, modality, inputs or Inputs(), waveform_rate)
     modes = [(m, m.training) for m in method.modules()]
+    guard = Unseen(leaks, learned_from(trained_on, loading))
     try:
         method.eval()
         if isinstance(data, Manifest):
+            guard.check(data, "")
+            data = guard.without(data)
             asked = {m for p in protocols for m in p.modalities if m in method.backbones}
             folds = [AVDataModule(restrict(data, asked, "the manifest"), loading, seed)]
             towers = Towers(method, asked)
@@ -150,7 +161,7 @@ def evaluate(
             towers = Towers(method, dataset_class(name).modalities)
             if not towers.modalities:
                 raise UserError(f"'{name}' has no {' or '.join(method.backbones)} to measure this network on")
-            folds = official_folds(data, loading, towers.modalities, protocols, seed)
+            folds = official_folds(data, loading, towers.modalities, protocols, seed, trained_on, guard=guard)
         found = measure(
             towers.eval(), folds, protocols, seed, Path(cache) if cache else None, clips, precision, report
         )
@@ -162,21 +173,15 @@ def evaluate(
         "results": found.results,
         "protocols": found.protocols,
         "data": {"name": name, "hash": first.hash, "classes": len(first.classes), "skipped": found.skipped}
-        | {s: len(first.split(s)) for s in ("train", "val", "test")},
+        | {s: len(first.split(s)) for s in ("train", "val", "test")}
+        | guard.record(),
         "seed": seed,
     }
 
 
 def _method(
-    backbone: nn.Module | Mapping[str, nn.Module] | str | Path,
-    modality: str | None,
-    inputs: Inputs,
-    rate: int | None,
+    backbone: nn.Module | Mapping[str, nn.Module], modality: str | None, inputs: Inputs, rate: int | None
 ) -> Method:
-    if isinstance(backbone, (str, Path)):
-        from ssl_av.checkpoint import load_method
-
-        return load_method(backbone)
     if isinstance(backbone, Method):
         return backbone
     if isinstance(backbone, nn.Module) and not isinstance(backbone, nn.ModuleDict):

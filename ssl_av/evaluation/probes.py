@@ -8,7 +8,7 @@ protocols (`ssl_av.evaluation.kinds.probe`). For frozen backbones that see other
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ssl_av.backbones import Backbone
 from ssl_av.errors import UserError, unknown
 from ssl_av.evaluation.scores import ClipScores, Measured, check_average
 from ssl_av.evaluation.stacked import Stacked
@@ -236,43 +235,3 @@ def _loss(scores: Tensor, y: np.ndarray) -> Tensor:
     if y.ndim == 2:
         return F.binary_cross_entropy_with_logits(scores, _tensor(y, scores.device))
     return F.cross_entropy(scores, torch.from_numpy(y.astype(np.int64)).to(scores.device))
-
-
-class BlockFeatures(nn.Module):
-    """The maps of a backbone's blocks, max-pooled and flattened to about one size (AVID's probe, tables 1, 2 and 5).
-
-    Each map is pooled to one step in time and to s × s in space (a spectrogram to s × s), where s² · channels is the
-    most that stays within the size: 12, 8, 6 and 4 for AVID's 64 to 512 channels.
-
-    Args:
-        backbone: with `forward_stages`.
-        sizes: values of each block; AVID's code has 9216, 8192, 9216, 8192.
-        stages: the blocks' names; the backbone's last ones by default.
-    """
-
-    def __init__(self, backbone: Backbone, sizes: Sequence[int], stages: Sequence[str] | None = None) -> None:
-        super().__init__()
-        if not hasattr(backbone, "forward_stages"):
-            raise UserError(f"{type(backbone).__name__} has no forward_stages: its blocks cannot be probed")
-        names = tuple(backbone.stages[-len(sizes) :] if stages is None else stages)
-        for name in names:
-            if name not in backbone.stages:
-                raise unknown("stage", name, backbone.stages)
-        if len(names) != len(sizes):
-            raise UserError(f"{len(sizes)} sizes for {len(names)} blocks: {', '.join(names)}")
-        self.backbone, self.sizes, self.names = backbone, tuple(sizes), names
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """``block1`` … → [B, values], from the first of the blocks to the last."""
-        maps = self.backbone.forward_stages(x)
-        found = zip(self.names, self.sizes, strict=True)
-        return {f"block{k}": pool_to(maps[name], size) for k, (name, size) in enumerate(found, start=1)}
-
-
-def pool_to(features: Tensor, size: int) -> Tensor:
-    """A map [B, C, …] max-pooled and flattened to at most ``size`` values; at least to one a channel."""
-    side = max(math.isqrt(size // features.shape[1]), 1)
-    sides = [min(side, n) for n in features.shape[-2:]]
-    if features.ndim == 5:
-        return F.adaptive_max_pool3d(features, (1, sides[0], sides[1])).flatten(1)
-    return F.adaptive_max_pool2d(features, (sides[0], sides[1])).flatten(1)

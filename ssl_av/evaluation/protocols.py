@@ -65,10 +65,17 @@ class Pooling:
 
     ``max`` or ``avg`` over the whole map, or a max-pool ``{max: KERNEL, stride: KERNEL}`` whose result is flattened
     (CrissCross: (1, 4, 4) over time, height, width; (1, 3) over frequency, time in AVID's and GDT's order).
+    ``{blocks: [9216, …]}`` in a protocol of one modality: the maps of the last blocks, each max-pooled to so many
+    values and measured for itself (AVID table 1). ``method`` where the network is trained: what its method pools it by
+    (STiCA's transformer).
     """
 
     video: Any = None
     audio: Any = None
+
+    def of_method(self, modality: str) -> bool:
+        """Whether the network is trained with the pooling of its method."""
+        return bool(getattr(self, modality) == "method")
 
 
 @dataclass(frozen=True)
@@ -238,11 +245,30 @@ def _check(p: Protocol, where: str) -> None:
     if p.test.augment != "none" or p.test.place != "spaced":
         raise UserError(f"{where}: test clips are neither augmented nor random: a result must come out again")
     for modality, dims in (("video", 3), ("audio", 2)):
-        _check_pool(getattr(p.pooling, modality), dims, f"{where}: pooling.{modality}")
+        if p.pooling.of_method(modality) and KINDS[p.kind].trains:
+            continue
+        _check_pool(
+            getattr(p.pooling, modality), dims, p.modalities == (modality,), f"{where}: pooling.{modality}"
+        )
 
 
-def _check_pool(pool: Any, dims: int, where: str) -> None:
+def _check_pool(pool: Any, dims: int, alone: bool, where: str) -> None:
     if pool is None or (isinstance(pool, str) and pool in POOLS):
+        return
+    if isinstance(pool, Mapping) and set(pool) == {"blocks"}:
+        sizes = pool["blocks"]
+        if (
+            not isinstance(sizes, (list, tuple))
+            or not sizes
+            or not all(isinstance(n, int) and n > 0 for n in sizes)
+        ):
+            raise UserError(
+                f"{where}.blocks are the values of each of the last blocks, e.g. [9216, 8192], got {sizes}"
+            )
+        if not alone:
+            raise UserError(
+                f"{where}.blocks: blocks are measured of one modality; give modalities that one alone"
+            )
         return
     sound = isinstance(pool, Mapping) and "max" in pool and set(pool) <= {"max", "stride"}
     for kernel in pool.values() if sound else ():
@@ -250,5 +276,6 @@ def _check_pool(pool: Any, dims: int, where: str) -> None:
         sound = sound and all(isinstance(k, int) and k > 0 for k in kernel)
     if not sound:
         raise UserError(
-            f"{where} is null, max, avg or {{max: [{dims} numbers], stride: [{dims} numbers]}}, got {pool}"
+            f"{where} is null, max, avg, {{max: [{dims} numbers], stride: [{dims} numbers]}} or {{blocks: [sizes]}}, "
+            f"got {pool}"
         )

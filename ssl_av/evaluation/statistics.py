@@ -73,11 +73,20 @@ class Comparison:
     adjusted: float
 
 
-def bootstrap(values: ArrayLike, *, draws: int = 2000, level: float = 0.95, seed: int = 0) -> Interval:
+def bootstrap(
+    values: ArrayLike,
+    *,
+    group: ArrayLike | None = None,
+    draws: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
     """Percentile bootstrap of the mean over samples: the interval for other test samples, one trained model.
 
     Args:
         values: [N] one number a sample, e.g. whether it was right.
+        group: [N] number of the sample, from 0, that each value is of, where several are of one: samples are drawn,
+            each with all its values.
         draws: resamples of N with replacement.
         level: confidence.
         seed: of the draws.
@@ -86,9 +95,16 @@ def bootstrap(values: ArrayLike, *, draws: int = 2000, level: float = 0.95, seed
         UserError: without samples or with values that are not finite.
     """
     x = _samples("bootstrap", values)
-    means = _resampled_means(x, draws, seed)
+    if group is None:
+        means, samples = _resampled_means(x, draws, seed), len(x)
+    else:
+        number = np.asarray(group)
+        sums, counts = np.bincount(number, weights=x), np.bincount(number).astype(np.float64)
+        samples = len(counts)
+        means = _resampled_means(np.stack([sums, counts], axis=1), draws, seed)
+        means = means[:, 0] / means[:, 1]
     low, high = np.quantile(means, _tails(level))
-    how = f"percentile bootstrap over {len(x)} samples, {draws} draws, seed {seed}"
+    how = f"percentile bootstrap over {samples} samples, {draws} draws, seed {seed}"
     return Interval(float(x.mean()), float(low), float(high), level, how)
 
 

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ssl_av.bench.running.lock import holder, is_held, locked
+from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
+from ssl_av.whole import whole_file
 
+ABOUT = "columns.json"
+"""Says what a pass has made, when all of it is there."""
+ASKED, READ = "names.npy", "index.npy"
+"""The names of a pass's samples, and the numbers of those that could be read."""
 CHUNK = 2**25
 """Bytes of features that are held in memory before they are written."""
+EVERY = 30.0
+"""Seconds after which they are written, however few they are: what a killed process loses at most."""
+
+#: (numbers of the samples, columns, how many of these samples are done) → pieces of the others
+Make = Callable[[np.ndarray, Collection[Column], int], Iterator[Piece]]
+_Rest = Callable[[Collection[Column], int], Iterator[Piece]]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Features of one cut of some samples.
+    """What one pass over some samples made.
 
     Attributes:
-        index: [N] numbers of the samples that could be read, in the manifest that was asked for.
+        names: [N] of the samples that could be read.
         columns: arrays [N, D] or [N, clips, D], mapped from the disk. A change to them is not written there.
         skipped: path → reason.
     """
 
-    index: np.ndarray
+    names: np.ndarray
     columns: dict[Column, np.ndarray]
     skipped: dict[str, str]
 
@@ -40,7 +54,10 @@ def digest(content: Any) -> str:
 
 
 class Store:
-    """The features of one cut of some samples by one network, in a folder of its own.
+    """The features of one cut by one network, in a folder of its own: a folder in it for each pass over some samples.
+
+    A sample is known by its name, 16 bytes. One that another pass has read is not read again, whatever data set, fold
+    or label it was read for.
 
     Args:
         folder: named after all that makes the features.
@@ -53,51 +70,86 @@ class Store:
 
     def _passes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
         """The passes that were finished."""
-        for meta in sorted(self.folder.glob("*/columns.json")):
+        for meta in sorted(self.folder.glob(f"*/{ABOUT}")):
             if not meta.parent.name.startswith("."):
                 yield meta, json.loads(meta.read_text(encoding="utf-8"))
 
-    def find(self, columns: Collection[Column]) -> list[Stored]:
-        """What is there of these columns; one entry for each pass that was made."""
-        wanted, found = set(columns), []
+    def find(self, columns: Collection[Column], names: np.ndarray) -> list[Stored]:
+        """What is there of these columns of any of these samples; one entry for each pass that was made."""
+        wanted, found = {str(c): c for c in columns}, []
         for meta, about in self._passes():
-            names = {str(c): c for c in wanted}
-            here = [names[name] for name in about["columns"] if name in names]
-            absent = [names[name] for name in about["absent"] if name in names]
-            if here or absent:
-                wanted -= {*here, *absent}
-                arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
-                found.append(Stored(np.load(meta.parent / "index.npy"), arrays, about["skipped"]))
+            here = [wanted[name] for name in about["columns"] if name in wanted]
+            try:
+                if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
+                    arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
+                    found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
+            except (OSError, ValueError, EOFError, IndexError, KeyError) as e:
+                raise UserError(
+                    f"{meta.parent}: features that cannot be read ({e}); remove the folder, and they are made anew"
+                ) from None
         return found
 
-    def missing(self, columns: Collection[Column]) -> list[Column]:
-        """The columns that no pass has asked for."""
-        asked: set[str] = set()
-        for _, about in self._passes():
-            asked |= {*about["columns"], *about["absent"]}
-        return sorted(c for c in set(columns) if str(c) not in asked)
+    def missing(self, columns: Collection[Column], names: np.ndarray) -> tuple[np.ndarray, list[Column]]:
+        """The numbers of the samples that some column was never asked of, and these columns."""
+        had = {c: np.zeros(len(names), dtype=bool) for c in sorted(columns)}
+        for meta, about in self._passes():
+            mine = {*about["columns"], *about["absent"]}
+            if any(str(c) in mine for c in had):
+                there = np.isin(names, np.load(meta.parent / ASKED))
+                for column, done in had.items():
+                    if str(column) in mine:
+                        done |= there
+        lacking = [c for c, done in had.items() if not done.all()]
+        rest = ~np.all(list(had.values()), axis=0) if had else np.zeros(len(names), dtype=bool)
+        return np.flatnonzero(rest), lacking
 
-    def write(self, columns: Collection[Column], make: Callable[[int], Iterator[Piece]]) -> None:
-        """Makes columns, from where an earlier try stopped.
+    def fill(
+        self, columns: Collection[Column], names: np.ndarray, make: Make, waiting: Callable[[str], None]
+    ) -> None:
+        """Makes what is missing, from where an earlier try stopped.
+
+        One process at a time: another one waits, and then takes what the first has made, or goes on where it died.
 
         Args:
-            columns: what is made.
-            make: the pieces from a number of a sample on.
+            columns: what is asked for.
+            names: [N] of the samples.
+            make: gives the pieces.
+            waiting: told who is making them, where this has to wait.
         """
-        name = digest(sorted(map(str, columns)))
-        part = self.folder / f".{name}.part"
+        if not self.missing(columns, names)[1]:
+            return
+        if is_held(self.folder):
+            waiting(holder(self.folder))
+        with locked(self.folder, wait=-1):
+            rest, missing = self.missing(columns, names)
+            if missing:
+                self._write(missing, names[rest], partial(make, rest))
+
+    def _write(self, columns: Collection[Column], names: np.ndarray, make: _Rest) -> None:
+        name = digest([sorted(map(str, columns)), names.tobytes().hex()])
+        part, target = self.folder / f".{name}.part", self.folder / name
         part.mkdir(parents=True, exist_ok=True)
+        if not (part / ABOUT).is_file():  # it was not killed after the last of its work
+            self._collect(part, columns, make)
+            self._join(part, columns, names)
+        for file in _scraps(part):
+            file.unlink()
+        part.replace(target)
+
+    def _collect(self, part: Path, columns: Collection[Column], make: _Rest) -> None:
+        """Writes chunks until there is nothing more."""
         held: list[Piece] = []
         begin = end = _reached(part)
-        for piece in make(begin):
+        size, written = 0, time.monotonic()
+        for piece in make(columns, begin):
             held.append(piece)
             end = piece.end
-            if sum(x.nbytes for p in held for x in p.columns.values()) >= CHUNK:
+            size += sum(x.nbytes for x in piece.columns.values())
+            if size >= CHUNK or time.monotonic() - written >= EVERY:
                 self._chunk(part, begin, end, held)
-                held, begin = [], end
+                held, begin, size, written = [], end, 0, time.monotonic()
         if held:
             self._chunk(part, begin, end, held)
-        self._finish(part, self.folder / name, columns)
 
     def _chunk(self, part: Path, begin: int, end: int, held: list[Piece]) -> None:
         """Writes one chunk whole or not at all."""
@@ -108,15 +160,13 @@ class Store:
         }
         skipped = {path: reason for p in held for path, reason in p.skipped.items()}
         file = part / f"{begin:012d}-{end:012d}.npz"
-        scratch = file.with_suffix(".part")
-        with scratch.open("wb") as out:
+        with whole_file(file, "wb") as out:
             np.savez(
                 out, index=np.concatenate([p.index for p in held]), skipped=json.dumps(skipped), **arrays
             )
-        scratch.replace(file)
 
-    def _finish(self, part: Path, target: Path, columns: Collection[Column]) -> None:
-        """Copies the chunks into one array a column, a chunk at a time."""
+    def _join(self, part: Path, columns: Collection[Column], names: np.ndarray) -> None:
+        """Copies the chunks into one array a column, a chunk at a time; says last that it is done."""
         chunks = _chunks(part)
         skipped: dict[str, str] = {}
         index: list[np.ndarray] = []
@@ -127,9 +177,11 @@ class Store:
                 skipped |= json.loads(str(held["skipped"]))
                 shapes |= {c: held[str(c)].shape[1:] for c in columns if str(c) in held}
         rows = np.concatenate(index) if index else np.empty(0, dtype=np.int64)
-        np.save(part / "index.npy", rows)
+        for file, array in ((ASKED, names), (READ, rows)):
+            with whole_file(part / file, "wb") as out:
+                np.save(out, array)
         for column, shape in shapes.items():
-            out = np.lib.format.open_memmap(
+            whole = np.lib.format.open_memmap(
                 part / f"{column}.npy", mode="w+", dtype=self.dtype, shape=(len(rows), *shape)
             )
             at = 0
@@ -137,27 +189,22 @@ class Store:
                 with np.load(chunk) as held:
                     if str(column) in held:
                         x = held[str(column)]
-                        out[at : at + len(x)] = x
+                        whole[at : at + len(x)] = x
                         at += len(x)
-            out.flush()
+            whole.flush()
         about = self.about | {
             "columns": sorted(map(str, shapes)),
             "absent": sorted(str(c) for c in columns if c not in shapes),
             "skipped": skipped,
         }
-        (part / "columns.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
-        if target.is_dir():  # another process was faster
-            shutil.rmtree(part)
-            return
-        part.replace(target)
-        for chunk in chunks:
-            (target / chunk.name).unlink()
+        with whole_file(part / ABOUT) as out:
+            json.dump(about, out, indent=1)
 
 
 def _chunks(part: Path) -> list[Path]:
     """The chunks that follow each other from the first sample on."""
     found, end = [], 0
-    for file in sorted(part.glob("*-*.npz")):
+    for file in sorted(part.glob("[0-9]*-[0-9]*.npz")):
         begin, stop = map(int, file.stem.split("-"))
         if begin == end:
             found.append(file)
@@ -169,3 +216,8 @@ def _reached(part: Path) -> int:
     """Number of the first sample that is not there."""
     chunks = _chunks(part)
     return int(chunks[-1].stem.split("-")[1]) if chunks else 0
+
+
+def _scraps(part: Path) -> list[Path]:
+    """All chunks, and one that was being written."""
+    return [*part.glob("[0-9]*-[0-9]*.npz"), *part.glob("[0-9]*-[0-9]*.npz.part")]

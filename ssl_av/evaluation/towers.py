@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_av.config import LOADING_FIELDS, load_yaml
 from ssl_av.data.views import AudioView, VideoView
 from ssl_av.errors import UserError
+from ssl_av.evaluation.pooling import block_features, is_block, pooled, stage_maps
 from ssl_av.evaluation.views import Column, Cut
 from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
@@ -52,16 +52,19 @@ class Towers(nn.Module):
     Args:
         method: whose backbones are measured.
         only: the modalities that the data have; a backbone for another one is left out.
-        trained_on: hash of the manifest that the method was trained on, if it is known: only with the same one a
-            memory says something about samples.
+        trained_on: hash of the manifest that the method was trained on, if it is known, or hashes that are its: only
+            with the same one a memory says something about samples.
     """
 
     def __init__(
-        self, method: Method, only: Collection[str] = ("video", "audio"), trained_on: str | None = None
+        self,
+        method: Method,
+        only: Collection[str] = ("video", "audio"),
+        trained_on: str | Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.method = method
-        self.trained_on = trained_on
+        self.trained_on = {trained_on} if isinstance(trained_on, str) else set(trained_on or ())
         self.modalities = tuple(modality for modality in method.backbones if modality in only)
         self.inputs = method.inputs
         self.rate = int(method.front_end.sample_rate)
@@ -88,7 +91,7 @@ class Towers(nn.Module):
             rows: of its training split.
         """
         bank = getattr(self.method, "bank", None)
-        if not isinstance(bank, MemoryBank) or manifest != self.trained_on or len(bank) != rows:
+        if not isinstance(bank, MemoryBank) or manifest not in self.trained_on or len(bank) != rows:
             return {}
         return {m: getattr(bank, m).float().cpu().numpy() for m in ("video", "audio")}
 
@@ -134,13 +137,20 @@ class Towers(nn.Module):
 
     def _features(self, modality: str, x: Tensor, columns: list[Column]) -> dict[Column, Tensor]:
         backbone = self.method.net(modality)
-        features = backbone.forward_features(x)
+        maps: dict[str, Tensor] = {}
+        if any(is_block(c.pool) for c in columns):
+            maps = stage_maps(backbone, x)
+            features = maps[backbone.stages[-1]]
+        else:
+            features = backbone.forward_features(x)
         out: dict[Column, Tensor] = {}
         embedded = None
         if any(c.what != "pooled" for c in columns):
             embedded = self.method.embed(modality, features)
         for column in columns:
-            if column.what == "pooled":
+            if is_block(column.pool):
+                out[column] = block_features(backbone, maps, column.pool)
+            elif column.what == "pooled":
                 out[column] = (
                     backbone.pool(features) if column.pool == "own" else pooled(features, column.pool)
                 )
@@ -202,12 +212,14 @@ class Towers(nn.Module):
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
 
 
-def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
+def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> set[str]:
     """Hash of the manifest that a run was trained on, by what stands beside its checkpoint's folder.
+
+    Of a pack two: its own, and that of the files that it was made from. Empty where it is not known.
 
     Args:
         checkpoint: of the run.
-        data: that are to be measured on: None comes back if they are others than those of the training.
+        data: that are to be measured on: none comes back if they are others than those of the training.
     """
     run = checkpoint.parent.parent
     try:
@@ -215,9 +227,14 @@ def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
         own = load_yaml(run / "config.yaml")["data"]
         # Rendered data of two seeds have one hash: their files are called alike.
         same = all(own.get(k) == data.get(k) for k in {*own, *data} - LOADING_FIELDS)
-        return str(record["data"]["hash"]) if same else None
+        trained = record["data"]
+        return (
+            {trained["hash"], *([trained["pack"]["manifest"]] if "pack" in trained else [])}
+            if same
+            else set()
+        )
     except (OSError, ValueError, KeyError, TypeError, UserError):
-        return None
+        return set()
 
 
 def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int, zoom: float) -> Tensor:
@@ -246,31 +263,6 @@ def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int,
     mean, std = transform.mean.to(clip.device), transform.std.to(clip.device)
     out = [(crop_resize(clip, box, transform.size).mul_(1 / 255) - mean) / std for box in boxes]
     return torch.stack(out, dim=1).flatten(0, 1)
-
-
-def pooled(features: Tensor, pool: str) -> Tensor:
-    """Features of the last map: ``max`` or ``avg`` over all of it, or a max-pool whose result is flattened.
-
-    Args:
-        features: [B, C, T', H', W'] or [B, C, time', frequency'].
-        pool: as `ssl_av.evaluation.views.pool_name` writes it. A kernel of a larger extent than the map is cut to it.
-
-    Raises:
-        UserError: if there is no map to pool.
-    """
-    if features.ndim < 4:
-        raise UserError(
-            f"this protocol pools the last map ({pool}); the network gives {list(features.shape)} features that are "
-            "pooled already: give it a forward_features that returns the map, or choose another protocol"
-        )
-    if pool in ("max", "avg"):
-        flat = features.flatten(2)
-        return flat.amax(dim=2) if pool == "max" else flat.mean(dim=2)
-    kernel, stride = (tuple(map(int, part.split("x"))) for part in pool.removeprefix("max-").split("-"))
-    extent = features.shape[2:]
-    kernel = tuple(min(k, n) for k, n in zip(kernel, extent, strict=True))
-    done = F.max_pool3d if len(kernel) == 3 else F.max_pool2d
-    return done(features, kernel, stride).flatten(1)
 
 
 def _pieces(x: Tensor, cut: Cut) -> Iterator[Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ssl_av.data.views import Anywhere, AudioView, Spaced, StartsWith, VideoView, View, Views, When
+from ssl_av.evaluation.pooling import is_block
 from ssl_av.evaluation.protocols import Clips, Pooling, Protocol
 from ssl_av.methods.settings import Inputs
 from ssl_av.transforms import AudioAugment, VideoAugment, audio_augment, video_augment
@@ -113,7 +114,7 @@ class Column:
     Attributes:
         modality: ``video`` or ``audio``.
         what: ``pooled`` backbone features, or ``query`` and ``key`` in the space that modalities share.
-        pool: ``own``, ``max``, ``avg`` or a kernel (`pool_name`).
+        pool: ``own``, ``max``, ``avg``, a kernel or a block (`pool_names`).
         merge: ``mean`` over the clips, or ``keep``.
     """
 
@@ -122,16 +123,23 @@ class Column:
     pool: str = "own"
     merge: str = "mean"
 
+    @property
+    def side(self) -> str:
+        """What its features are called by: the modality, or the block."""
+        return self.pool.split("-")[0] if is_block(self.pool) else self.modality
+
     def __str__(self) -> str:
         return f"{self.what}.{self.modality}.{self.pool}.{self.merge}"
 
 
-def pool_name(pooling: Pooling, modality: str) -> str:
-    """A pooling in a word: ``max-1x4x4-1x4x4`` is kernel and stride."""
+def pool_names(pooling: Pooling, modality: str) -> list[str]:
+    """A pooling in a word: ``max-1x4x4-1x4x4`` is kernel and stride; of several blocks a word for each."""
     pool = getattr(pooling, modality)
     if pool is None:
-        return "own"
+        return ["own"]
     if isinstance(pool, str):
-        return pool
+        return [pool]
+    if sizes := pool.get("blocks"):
+        return [f"block{k}-{size}-of{len(sizes)}" for k, size in enumerate(sizes, start=1)]
     kernel = pool["max"]
-    return "max-" + "-".join("x".join(map(str, part)) for part in (kernel, pool.get("stride", kernel)))
+    return ["max-" + "-".join("x".join(map(str, part)) for part in (kernel, pool.get("stride", kernel)))]

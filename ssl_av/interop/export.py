@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from ssl_av.checkpoint import BACKBONES, Saved
+from ssl_av.checkpoint import BACKBONES, Saved, saved_from
 from ssl_av.errors import UserError
+from ssl_av.text import parse_json
 
 KEY = "ssl_av"
 VERSION = "1"
@@ -74,12 +74,15 @@ def read_export(path: Path) -> Saved:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {f"backbones.{k}": file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as e:
+    except (SafetensorError, OSError, ValueError, MemoryError) as e:
         raise UserError(f"{path}: damaged, cut off or not a safetensors file ({e})") from None
     if KEY not in metadata:
         raise UserError(f"{path}: a safetensors file, but not one that `ssl-av export` wrote")
-    about: dict[str, Any] = json.loads(metadata[KEY])
-    return Saved(BACKBONES, about["settings"], state, about["origin"])
+    try:
+        about = parse_json(metadata[KEY])
+    except ValueError as e:
+        raise UserError(f"{path}: what it says of its networks is not JSON ({e})") from None
+    return saved_from(path, {**about, "method": BACKBONES} if isinstance(about, dict) else about, state)
 
 
 def _normalisation(saved: Saved) -> str | None:

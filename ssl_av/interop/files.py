@@ -15,6 +15,10 @@ import torch
 
 from ssl_av.errors import UserError
 from ssl_av.interop.pickles import PLAIN, UnsafePickleError, load_numpy, load_plain
+from ssl_av.text import no_file
+
+RATIO = 20
+"""How much smaller a zip program may have made weights: it cannot halve them."""
 
 NAMED = 3
 """How many names an error gives before it counts the others."""
@@ -37,8 +41,14 @@ def read_file(path: Path) -> Any:
         UserError: if it is damaged, or would have to execute code to be read.
     """
     try:
+        if not path.is_file():
+            raise UserError(
+                f"{path}: {'no such file' if not path.exists() else no_file(path.stat().st_mode)}"
+            )
         with path.open("rb") as file:
             return _read(file)
+    except UserError:
+        raise
     except UnsafePickleError as e:
         raise UserError(
             f"{path}: not a checkpoint that can be read safely: it asks to run '{e}', which no weights need; nothing "
@@ -53,16 +63,18 @@ def read_file(path: Path) -> Any:
         ) from e
 
 
-def _read(file: IO[bytes]) -> Any:
+def _read(file: IO[bytes], wrapped: bool = False) -> Any:
     start = file.read(8)
     file.seek(0)
     if start.startswith(b"\x93NUMPY"):
         return load_numpy(file)
     if start.startswith(b"PK"):
         inner = _only_member(file)
-        if inner is not None:
-            return _read(inner)
-        return _torch(file)
+        if inner is None:
+            return _torch(file)
+        if wrapped:
+            raise ValueError("a zip file in a zip file in a zip file")
+        return _read(inner, wrapped=True)
     tree = load_plain(file)
     if tree == torch.serialization.MAGIC_NUMBER:  # torch's format from before 1.6: several pickles in a row
         file.seek(0)
@@ -74,12 +86,30 @@ def _only_member(file: IO[bytes]) -> IO[bytes] | None:
     """What a zip file wraps; None if it is torch's own."""
     with zipfile.ZipFile(file) as archive:
         members = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX")]
-        if any(n.endswith("data.pkl") for n in members):
+        ours = any(n.endswith("data.pkl") for n in members)
+        check_unpacked(archive, file.seek(0, io.SEEK_END), 1 if ours else RATIO)
+        if ours:
             file.seek(0)
             return None
         if len(members) != 1:
             raise ValueError(f"a zip file of {len(members)} files")
         return io.BytesIO(archive.read(members[0]))
+
+
+def check_unpacked(archive: zipfile.ZipFile, size: int, ratio: int = 1) -> None:
+    """A zip file unpacks to no more than weights can: torch stores them as they are.
+
+    Args:
+        archive: the file.
+        size: its bytes.
+        ratio: how many times as much may be in it.
+
+    Raises:
+        ValueError: if more is.
+    """
+    whole = sum(member.file_size for member in archive.infolist())
+    if whole > ratio * size:
+        raise ValueError(f"{size} bytes that unpack to {whole}")
 
 
 def _torch(file: IO[bytes]) -> Any:

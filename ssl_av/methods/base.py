@@ -72,6 +72,13 @@ class Method(pl.LightningModule):
         """The backbone of a modality."""
         return cast(Backbone, self.backbones[modality])
 
+    def encoder(self, modality: str) -> nn.Module:
+        """What the method's embeddings start from, a view to [B, D]: the backbone, with what the method pools it by.
+
+        It shares the method's modules. Fine-tuning takes it where a protocol says ``pooling: {video: method}``.
+        """
+        return self.net(modality)
+
     def video_backbone(self, network: str | None = None, **args: Any) -> Backbone:
         """A new video backbone: ``networks.video`` with ``args`` over its own, or ``network`` with ``args`` alone."""
         own = {} if network else self.networks.video_args

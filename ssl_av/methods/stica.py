@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_av import ranks
+from ssl_av.backbones import Backbone
 from ssl_av.data.views import Anywhere, StartsWith, VideoView, View
 from ssl_av.errors import UserError
 from ssl_av.heads import MLP, TemporalTransformer
@@ -21,6 +22,31 @@ from ssl_av.transforms import VideoTransform, video_augment
 from ssl_av.transforms.feature_crops import FeatureCrops
 
 POOLINGS = ("transformer", "official", "average")
+
+
+def pool_steps(features: Tensor, attend: TemporalTransformer | None, time_steps: int | None) -> Tensor:
+    """Eq. 4 on a map [B, D, T, H, W]: its mean over space, then ``attend`` (or the mean) over time; [B, D]."""
+    steps = features.mean(dim=(3, 4))
+    if attend is None:
+        return steps.mean(dim=2)
+    if time_steps is not None:
+        steps = F.adaptive_avg_pool1d(steps, time_steps)
+    pooled: Tensor = attend(steps.transpose(1, 2))
+    return pooled
+
+
+class Attended(nn.Module):
+    """A video backbone pooled by `pool_steps`, [B, 3, T, H, W] → [B, D]."""
+
+    def __init__(
+        self, backbone: Backbone, attend: TemporalTransformer | None, time_steps: int | None
+    ) -> None:
+        super().__init__()
+        self.backbone, self.attend, self.time_steps = backbone, attend, time_steps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features of clips."""
+        return pool_steps(self.backbone.forward_features(x), self.attend, self.time_steps)
 
 
 @register_method
@@ -162,12 +188,12 @@ class STiCA(Method):
 
     def pool(self, features: Tensor) -> Tensor:
         """P_t ∘ P_s of eq. 4: mean over space, then attention (or the mean) over time. [B, D, T, H, W] → [B, D]."""
-        steps = features.mean(dim=(3, 4))
-        if self.attend is None:
-            return steps.mean(dim=2)
-        if self.time_steps is not None:
-            steps = F.adaptive_avg_pool1d(steps, self.time_steps)
-        return self.attend(steps.transpose(1, 2))
+        return pool_steps(features, self.attend, self.time_steps)
+
+    def encoder(self, modality: str) -> nn.Module:
+        """The picture's network with P_t ∘ P_s behind it: what table 1c fine-tunes."""
+        net = self.net(modality)
+        return net if modality == "audio" else Attended(net, self.attend, self.time_steps)
 
     def forward(self, batch: Batch) -> Embeddings:
         """``audio``, large crops ``L1``, ``L2``, their feature crops ``M1_0`` … ``S2_3``, ``small_1`` …: [B, dim]."""

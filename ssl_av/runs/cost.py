@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
 from ssl_av.config import RunConfig
-from ssl_av.errors import UserError
 from ssl_av.methods.base import Method
 from ssl_av.runs.run import new_method
 from ssl_av.training.flops import meta_batch, one_step
@@ -24,20 +23,22 @@ class Cost:
     Attributes:
         parameters: of each network, and ``total``; a network that two uses share counts once in the total.
         buffers: bytes that are not learned: running statistics, the memory bank.
-        samples: videos seen in the whole training.
-        steps: of the optimiser.
+        samples: videos seen in the whole training; None where the clock alone tells.
+        steps: of the optimiser; None where the clock alone tells.
         batch_size: videos a step, of all the batches whose gradients it gathers.
         flops: of one step: forward and backward of all networks on all of them.
         activations: bytes that autograd keeps of one batch's forward for the backward, in float32.
         largest: bytes of the largest of these tensors.
         state: bytes of the optimiser's state.
         mixed: whether activations are stored in 16 bits.
+        views: shape of each view of a video, as the networks get it.
+        minutes: of a budget of them.
     """
 
     parameters: dict[str, int]
     buffers: int
-    samples: int
-    steps: int
+    samples: int | None
+    steps: int | None
     batch_size: int
     flops: int
     activations: int
@@ -45,6 +46,7 @@ class Cost:
     state: int
     mixed: bool
     views: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    minutes: float | None = None
 
     def memory(self, devices: int = 1) -> float:
         """Estimated bytes of one GPU of ``devices`` that share the batch.
@@ -58,7 +60,15 @@ class Cost:
 
     def hours(self, tflops: float) -> float:
         """GPU-hours of the training at a sustained speed of ``tflops`` 10¹² operations a second."""
+        assert self.steps is not None, "ask `by_the_clock` first"
         return self.flops * self.steps / (tflops * 1e12) / 3600
+
+    def by_the_clock(self, seconds_a_step: float) -> Cost:
+        """The same with the steps that its minutes have room for, if one takes so long; itself, if they are counted."""
+        if self.steps is not None or self.minutes is None:
+            return self
+        steps = max(int(60 * self.minutes / seconds_a_step), 1)
+        return replace(self, steps=steps, samples=steps * self.batch_size)
 
 
 def measure(config: RunConfig, training_samples: int) -> Cost:
@@ -69,7 +79,7 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         training_samples: videos in the training split.
 
     Raises:
-        UserError: as building the method does; for a budget of minutes, whose steps depend on the machine.
+        UserError: as building the method does.
     """
     with torch.device("meta"):
         method = new_method(config, training_samples, classes=2)  # how many there are is not known
@@ -79,16 +89,12 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
     accumulated = int(config.trainer.get("accumulate_grad_batches") or 1)
     flops *= accumulated
     steps = config.budget.to_steps(training_samples, batch_size, flops, accumulated)
-    if steps is None:
-        raise UserError(
-            "--dry-run: how many steps a budget of minutes buys depends on the machine; give --budget steps=N"
-        )
     precision = str(config.trainer.get("precision", "32-true"))
     parameters = _parameters(method)
     return Cost(
         parameters=parameters,
         buffers=sum(b.nbytes for b in method.buffers()),
-        samples=steps * batch_size * accumulated,
+        samples=steps and steps * batch_size * accumulated,
         steps=steps,
         batch_size=batch_size * accumulated,
         flops=flops,
@@ -97,6 +103,7 @@ def measure(config: RunConfig, training_samples: int) -> Cost:
         state=4 * STATE.get(method.optim.name, 2) * parameters["total"],
         mixed="16" in precision,
         views={name: tuple(t.shape[1:]) for name, t in batch.items()},
+        minutes=config.budget.minutes,
     )
 
 

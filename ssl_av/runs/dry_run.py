@@ -27,6 +27,11 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
 
     samples = training_samples(config, recipe)
     cost = measure(config, samples)
+    clock, cost = cost.steps is None, cost.by_the_clock(cost.flops / (devices * tflops * 1e12))
+    assert cost.steps is not None
+    assert cost.samples is not None
+    at = f"at {tflops:g} TFLOP/s sustained (--tflops)"
+    about, why = ("about ", f", {at}: known only at the end") if clock else ("", "")
     console = Console(highlight=False, soft_wrap=True)
     console.print(yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None), markup=False)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
@@ -42,8 +47,8 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
     for k, (name, count) in enumerate(cost.parameters.items()):
         table.add_row("parameters" if k == 0 else "", f"{name} {count:,}")
     table.add_row("training split", f"{samples:,} videos")
-    table.add_row("to be seen", f"{cost.samples:,} videos ({cost.samples / samples:,.4g} passes)")
-    table.add_row("steps", f"{cost.steps:,} of {cost.batch_size} videos")
+    table.add_row("to be seen", f"{about}{cost.samples:,} videos ({cost.samples / samples:,.4g} passes)")
+    table.add_row("steps", f"{about}{cost.steps:,} of {cost.batch_size} videos{why}")
     each = cost.flops / cost.batch_size
     table.add_row(
         "FLOPs", f"{cost.flops:.3g} a step, {each / 1e9:.4g}G a video: forward and backward, without the loss"
@@ -55,7 +60,7 @@ def dry_run(config: RunConfig, recipe: Recipe | None, devices: int, tflops: floa
         f"{8 * cost.parameters['total'] / 2**30:.2g}, optimiser {cost.state / 2**30:.2g}, buffers "
         f"{cost.buffers / 2**30:.2g}, kept for the backward{' (16 bits)' if cost.mixed else ''} the rest",
     )
-    table.add_row("GPU-hours", f"{cost.hours(tflops):,.3g} at {tflops:g} TFLOP/s sustained (--tflops)")
+    table.add_row("GPU-hours", f"{cost.hours(tflops):,.3g} {at}")
     console.print(table)
     return 0
 

@@ -24,12 +24,14 @@ from ssl_av.evaluation.certainty import save_predictions
 from ssl_av.evaluation.elsewhere import measure_elsewhere, prepare_elsewhere
 from ssl_av.evaluation.engine import Measured, Report, Watch, measure
 from ssl_av.evaluation.glance import Glance
+from ssl_av.evaluation.leaks import unseen
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
+from ssl_av.runs import pictures
 from ssl_av.runs.environment import environment
 from ssl_av.runs.record import Record, describe, write_json, write_record
 from ssl_av.tracking.runs import finish_run
@@ -39,6 +41,7 @@ from ssl_av.training.faults import faults_explained
 from ssl_av.training.group import Group, is_first
 from ssl_av.training.resume import last_checkpoint
 from ssl_av.training.saving import write_checkpoint
+from ssl_av.training.signals import heeded
 from ssl_av.training.spending import Plan, spent
 from ssl_av.training.trainer import Training, train
 
@@ -93,7 +96,7 @@ def execute(
     Raises:
         Dismissed: in all but the first of several processes, once the training is over.
     """
-    with faults_explained(config, out):
+    with heeded(out), faults_explained(config, out):
         return _execute(config, manifest, out, report, callbacks, resume, share)
 
 
@@ -109,6 +112,8 @@ def _execute(
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     group, first = Group.of(config.trainer), is_first()
     usable = restrict(manifest, modalities(build_method(config, manifest).views), config.data["name"])
+    files, guard = unseen(usable, config)
+    usable = guard.without(usable)
     data = AVDataModule(usable, group.reading(config.loading), config.seed)
     data.share(group.count)
     trains = method_class(config.method["name"]).trains
@@ -126,7 +131,7 @@ def _execute(
     ClipDataset(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
-    elsewhere = prepare_elsewhere(config, asked_views(method)) if first else []
+    elsewhere = prepare_elsewhere(config, asked_views(method), files) if first else []
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     if first:
         config.save(out / "config.yaml")
@@ -144,7 +149,9 @@ def _execute(
     towers, glance = Towers(method.to(device), trained_on=usable.hash), Glance()
     measured = evaluate(towers, data, config, report, out / "features", glance)
     lost = measure_elsewhere(elsewhere, method, measured, report, out / "features")
-    others = {e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) for e in elsewhere}
+    others = {
+        e.name: describe(e.folds[0].manifest, e.config, lost[e.name]) | e.leaks.record() for e in elsewhere
+    }
     accounting, clock = trained.accounting, trained.clock
     skipped = accounting.skipped | measured.skipped
     seconds = clock.total
@@ -180,7 +187,8 @@ def _execute(
         | {"total": sum(p.numel() for p in method.parameters())},
         "data": describe(usable, config, skipped)
         | describe_flow(method.views, config.loading.flow, usable.root)
-        | {"batch_size": data.batch_size},
+        | {"batch_size": data.batch_size}
+        | guard.record(),
         **({"elsewhere": others} if others else {}),
         "results": measured.results,
         "protocols": measured.protocols,
@@ -188,6 +196,7 @@ def _execute(
         "health": trained.health,
         "diagnostics": glance.diagnostics(method),
         "curves": {"loss": accounting.losses, **trained.probe.curves},
+        **({"during": trained.during.found} if trained.during.found else {}),
         "settings": method.settings,
         "learning_rates": method.rates,
         "init": init,
@@ -197,8 +206,8 @@ def _execute(
         "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
     save_predictions(measured.outcomes, out)
-    if config.evaluation.figures:
-        record["figures"] = glance.draw(method, data, out / "figures", config.seed)
+    if pictures.wanted(config):
+        record["figures"] = pictures.draw_pictures(config, method, data, glance, out / "figures")
     write_record(record, out)
     finish_run(config, record, out)
     return record
@@ -215,7 +224,9 @@ def evaluate(
     """What the run's protocols find on the run's own data; features stay in ``cache``."""
     e = config.evaluation
     protocols = [load_protocol(name) for name in e.protocols]
-    return measure(towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch)
+    return measure(
+        towers, [data], protocols, config.seed, cache, e.clips, e.precision, report, watch, e.keep_features
+    )
 
 
 def save_untrained(method: Method, path: Path) -> None:

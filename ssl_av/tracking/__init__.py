@@ -1,4 +1,4 @@
-"""Weights & Biases: what is logged of runs and of suites, and the dashboard of their comparison."""
+"""Weights & Biases and TensorBoard: what is logged of runs and suites, and the dashboard of their comparison."""
 
 from ssl_av.tracking.settings import Tracking
 

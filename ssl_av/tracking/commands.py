@@ -1,4 +1,4 @@
-"""The options and the command about Weights & Biases. Nothing heavy is imported until it is needed."""
+"""The options about Weights & Biases and TensorBoard, and the dashboard's command. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -21,15 +21,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--wandb-entity", metavar="NAME", help="its account or team (default: $WANDB_ENTITY or yours)"
     )
     parser.add_argument("--wandb-tags", metavar="A,B,…", help="tags of every run")
+    parser.add_argument(
+        "--wandb-checkpoints",
+        action="store_true",
+        help="keep each run's last checkpoint there, as an artifact",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action=argparse.BooleanOptionalAction,
+        help="also write TensorBoard's files into each run's folder",
+    )
 
 
 def options(args: argparse.Namespace) -> dict[str, Any]:
-    """``{"wandb": …}`` of the options that were given, to be laid over a configuration's; empty without any."""
+    """``{"wandb": …, "tensorboard": …}`` of the options that were given, to be laid over a configuration's."""
     given: dict[str, Any] = {"mode": args.wandb, "project": args.wandb_project, "entity": args.wandb_entity}
     found = {k: v for k, v in given.items() if v is not None}
     if args.wandb_tags:
         found["tags"] = [t.strip() for t in args.wandb_tags.split(",") if t.strip()]
-    return {"wandb": found} if found else {}
+    if args.wandb_checkpoints:
+        found["checkpoints"] = True
+    out: dict[str, Any] = {"wandb": found} if found else {}
+    return out if args.tensorboard is None else out | {"tensorboard": args.tensorboard}
 
 
 def add_dashboard(parser: argparse.ArgumentParser) -> None:

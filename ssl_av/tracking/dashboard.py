@@ -16,7 +16,7 @@ from ssl_av.tracking.settings import Tracking
 if TYPE_CHECKING:
     from wandb_workspaces.workspaces import Workspace
 
-Kind = Literal["bars", "lines", "scatter", "pictures", "parallel", "comparer"]
+Kind = Literal["bars", "lines", "scatter", "pictures", "table", "parallel", "comparer"]
 COSTS = ("cost/train_seconds", "cost/peak_memory_mb", "cost/samples_per_second", "cost/data_wait_share")
 CURVES = {"probe_video": "Linear probe, video", "probe_audio": "Linear probe, audio",
           "knn_video": "kNN, video", "knn_audio": "kNN, audio"}  # fmt: skip
@@ -53,6 +53,7 @@ def sections(records: Sequence[Mapping[str, Any]]) -> Sections:
     ]
     curves = {c for r in records for c in (r.get("curves") or {})}
     collapse = [n for n in names if n.startswith("collapse/")]
+    figures = list(dict.fromkeys(name for r in records for name in r.get("figures") or ()))
     out: Sections = {
         "Accuracy": [Panel("bars", _title(n), (n,)) for n in accuracies],
         "Accuracy against cost": [
@@ -68,8 +69,12 @@ def sections(records: Sequence[Mapping[str, Any]]) -> Sections:
             if (keys := tuple(_logged(n) for n in collapse if n.endswith(end)))
         ],
         "Cost": [Panel("bars", _title(n), (n,)) for n in COSTS if n in names],
-        "Pictures": [Panel("pictures", "Figures", ("figures/embeddings", "figures/retrieval-video",
-                                                   "figures/retrieval-audio", "figures/saliency"))],
+        "Pictures": [Panel("pictures", "Figures", tuple(f"figures/{Path(n).stem}" for n in figures))] * bool(figures)
+        + [
+            Panel("table", f"Features, {side}: choose 2D projection", (f"embeddings/{side}",))
+            for side in ("video", "audio")
+            if f"retrieval-{side}.png" in figures
+        ],
         "Settings": [
             Panel("parallel", "Settings and accuracy", ("method.name", *accuracies[:4])),
             Panel("comparer", "What differs between runs"),
@@ -99,6 +104,8 @@ def workspace(made: Sections, suite: str, tracking: Tracking, rows: bool = False
             return wr.ScatterPlot(title=p.title, x=wr.SummaryMetric(p.keys[0]), y=wr.SummaryMetric(p.keys[1]))
         if p.kind == "pictures":
             return wr.MediaBrowser(title=p.title, media_keys=list(p.keys))
+        if p.kind == "table":
+            return wr.WeavePanelSummaryTable(table_name=p.keys[0])
         if p.kind == "parallel":
             columns = [
                 wr.ParallelCoordinatesPlotColumn(wr.Config(k) if "/" not in k else wr.SummaryMetric(k))

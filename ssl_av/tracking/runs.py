@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_av.errors import UserError
 from ssl_av.tracking.flat import flat
+from ssl_av.tracking.media import media
 from ssl_av.tracking.settings import Tracking
+from ssl_av.tracking.tensorboard import finish_board
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import WandbLogger
@@ -88,7 +90,9 @@ def begin_run(logger: WandbLogger) -> None:
 
 
 def finish_run(config: RunConfig, record: Mapping[str, Any], folder: Path) -> None:
-    """Completes a run's W&B run, the training's or an untrained method's first. W&B's trouble is told, not raised.
+    """Completes what a run has at W&B and TensorBoard, the training's or an untrained method's first.
+
+    Their trouble is told, not raised: what was trained and measured must not become a failed run.
 
     Args:
         config: of the run.
@@ -96,40 +100,44 @@ def finish_run(config: RunConfig, record: Mapping[str, Any], folder: Path) -> No
         folder: of the run.
     """
     tracking = Tracking.of(config.wandb)
-    if not tracking.on:
-        return
-    try:
-        logger = wandb_logger(config, folder, run_id(folder))
-        assert logger is not None
-        _complete(logger, record, folder, tracking.checkpoints)
-    except Exception as e:  # what was trained and measured must not become a failed run
-        print(
-            f"ssl-av: warning: W&B has not got all of {folder.name}: {_line(e)}; its record is in the folder",
-            file=sys.stderr,
-        )
+    asked = (("TensorBoard", config.tensorboard, finish_board), ("W&B", tracking.on, _finish_wandb))
+    for name, on, finish in asked:
+        try:
+            if on:
+                finish(config, record, folder)
+        except Exception as e:
+            print(
+                f"ssl-av: warning: {name} has not got all of {folder.name}: {_line(e)}; its record is in the folder",
+                file=sys.stderr,
+            )
+
+
+def _finish_wandb(config: RunConfig, record: Mapping[str, Any], folder: Path) -> None:
+    logger = wandb_logger(config, folder, run_id(folder))
+    assert logger is not None
+    _complete(logger, record, folder, Tracking.of(config.wandb))
 
 
 def _line(e: Exception) -> str:
     return " ".join(str(e).split())[:200] or type(e).__name__
 
 
-def _complete(logger: WandbLogger, record: Mapping[str, Any], folder: Path, checkpoint: bool) -> None:
+def _complete(logger: WandbLogger, record: Mapping[str, Any], folder: Path, tracking: Tracking) -> None:
     """The record's numbers as the run's summary, the pictures, the checkpoint.
 
     Args:
         logger: of the run.
         record: of the run.
-        folder: of the run; every ``figures/*.png`` is logged.
-        checkpoint: whether the last one is uploaded as an artifact.
+        folder: of the run.
+        tracking: whether pictures are logged, and the last checkpoint as an artifact.
     """
     import wandb
 
     run = logger.experiment
     run.summary.update(flat(record))
-    pictures = {f"figures/{p.stem}": wandb.Image(str(p)) for p in sorted((folder / "figures").glob("*.png"))}
-    if pictures:
-        run.log(pictures)
-    if checkpoint:
+    if tracking.media and (found := media(folder / "figures")):
+        run.log(found)
+    if tracking.checkpoints:
         artifact = wandb.Artifact(f"{record['method']}-seed{record['seed']}-{run.id}", type="model")
         artifact.add_file(str(folder / "checkpoints" / "last.ckpt"))
         run.log_artifact(artifact)

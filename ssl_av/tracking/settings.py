@@ -23,6 +23,7 @@ class Tracking:
         entity: account or team; empty: $WANDB_ENTITY, else the account's default.
         tags: of every run.
         checkpoints: whether the last checkpoint is uploaded as an artifact.
+        media: whether runs draw their views and features, for pictures and tables of features.
     """
 
     mode: str = "off"
@@ -30,6 +31,7 @@ class Tracking:
     entity: str = ""
     tags: tuple[str, ...] = ()
     checkpoints: bool = False
+    media: bool = True
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
@@ -51,7 +53,7 @@ class Tracking:
         for key, here in given.items():
             if key not in known:
                 raise unknown("key in wandb", str(key), known)
-            kind: Any = {"checkpoints": bool, "tags": (list, tuple)}.get(key, str)
+            kind: Any = {"checkpoints": bool, "media": bool, "tags": (list, tuple)}.get(key, str)
             if not isinstance(here, kind):
                 raise UserError(f"wandb.{key} does not fit: {here!r}")
         if given and "mode" not in given:

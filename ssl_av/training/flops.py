@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from ssl_av.data.views import AudioView, FlowView, View
@@ -44,7 +47,7 @@ def one_step(method: Method, batch: dict[str, Tensor]) -> tuple[int, list[int]]:
     """FLOPs of the forward and the backward on transformed views, and the bytes of each tensor kept in between."""
     kept: dict[int, Tensor] = {}
     with FlopCounterMode(display=False) as counter:
-        with _kept_for_backward(method, kept):
+        with _NormsByShape(), _kept_for_backward(method, kept):
             embeddings = method(batch)
             total = torch.stack([e.float().sum() for e in embeddings.values()]).sum()
         total.backward()
@@ -66,6 +69,38 @@ def _input(method: Method, name: str, view: View, batch_size: int) -> Tensor:
     else:
         shape = torch.Size((2 if isinstance(view, FlowView) else 3, view.frames, view.size, view.size))
     return torch.empty(batch_size, *shape, device="meta")
+
+
+class _NormsByShape(TorchFunctionMode):
+    """Batch normalisation on the meta device, which torch takes apart into dozens of operations in Python.
+
+    None of them is counted, and they would take most of the time that the counting does.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is F.batch_norm and kwargs["training"]:
+            x: Tensor = args[0]
+            if x.is_meta and x.numel() > x.shape[1]:  # a batch of one value a channel is for torch to refuse
+                return _Norm.apply(x, kwargs["weight"], kwargs["bias"])
+        return func(*args, **kwargs)
+
+
+class _Norm(torch.autograd.Function):
+    """Shapes and what is kept for the backward: the input, the weight, and two statistics of each channel."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight, x.new_empty(x.shape[1]), x.new_empty(x.shape[1]))
+        ctx.bias = bias is not None
+        return torch.empty_like(x)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, _ = ctx.saved_tensors
+        of_channel = torch.empty_like(mean)
+        return torch.empty_like(x), None if weight is None else of_channel, of_channel if ctx.bias else None
 
 
 @contextmanager

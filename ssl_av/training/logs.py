@@ -1,4 +1,4 @@
-"""The logs of a training: metrics.csv always, Weights & Biases where asked; each step once, however often resumed."""
+"""The logs of a training: metrics.csv always, W&B and TensorBoard where asked; each step once, however resumed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ssl_av.config import RunConfig
 from ssl_av.tracking.runs import wandb_logger
+from ssl_av.tracking.tensorboard import board_logger
 from ssl_av.whole import whole_file
 
 
@@ -27,6 +28,8 @@ def loggers(config: RunConfig, out: Path, step: int, run: str | None) -> list[Lo
     found: list[Logger] = [_csv(out, step)]
     if tracked := wandb_logger(config, out, run):
         found.append(tracked)
+    if config.tensorboard:
+        found.append(board_logger(out, step))
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssl_av.errors import UserError
 
-NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops"}
+NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "global_step"}
 """What a checkpoint must hold for a training to go on; weights alone are not enough."""
 
 
@@ -19,15 +19,19 @@ def last_checkpoint(folder: Path) -> Path:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """A run's checkpoints, whole or not: ``last.ckpt``, then what was kept beside it, the newest first."""
+    """A run's checkpoints, whole or not: ``last.ckpt``, then what was kept beside it."""
     last = last_checkpoint(folder)
-    others = sorted(last.parent.glob("*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [*([last] if last in others else []), *(path for path in others if path != last)]
+    others = sorted(path for path in last.parent.glob("*.ckpt") if path != last)
+    return [*([last] if last.exists() else []), *others]
 
 
 def newest_whole(folder: Path) -> Path | None:
-    """The first of a run's checkpoints that is whole."""
-    return next((path for path in checkpoints(folder) if is_whole(path)), None)
+    """``last.ckpt`` if it is whole; else, of those beside it that are, the one of most steps: dates may be wrong."""
+    found = checkpoints(folder)
+    if found and found[0] == last_checkpoint(folder) and is_whole(found[0]):
+        return found[0]
+    whole = [path for path in found if path != last_checkpoint(folder) and is_whole(path)]
+    return max(whole, key=lambda path: peek(path)[0], default=None)
 
 
 def resumable(folder: Path) -> Path:
@@ -53,9 +57,15 @@ def is_whole(path: Path) -> bool:
     """Whether a file is a training's checkpoint and every byte of it is as it was written."""
     import torch
 
+    from ssl_av.interop.files import check_unpacked
+
     try:
         with zipfile.ZipFile(path) as archive:
+            check_unpacked(archive, path.stat().st_size)
             if archive.testzip() is not None:  # torch.load compares no checksums
+                return False
+            # A part that is marked as a folder is not read: its tensor would hold whatever was in memory.
+            if any(part.external_attr or part.is_dir() for part in archive.infolist()):
                 return False
         tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception:  # a damaged file raises anything from BadZipFile to UnpicklingError

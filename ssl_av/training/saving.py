@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +19,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssl_av import ranks
+from ssl_av.checks import differences
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import NotFinite
 from ssl_av.evaluation.callbacks import OnlineProbe
@@ -82,17 +85,27 @@ class Checkpoints(Checkpoint):
         folder: the run's.
         safety: how often.
         probe: its mean over the linear probes says which checkpoint is the best.
+        settings: what may be changed when a training goes on, which is told then: budget, trainer.
 
     Attributes:
         resumed_at: steps at which the training was continued.
+        changed: settings that were others before the training was continued.
     """
 
-    def __init__(self, folder: Path, safety: Safety, probe: OnlineProbe) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        safety: Safety,
+        probe: OnlineProbe,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = last_checkpoint(folder)
         self.unit, self.number = safety.every
         self.probe = probe
+        self.settings = json.loads(json.dumps(settings or {}, default=str))
         self.best = -1.0
         self.resumed_at: list[int] = []
+        self.changed: list[str] = []
         self.wandb: str | None = None
         self._random: list[dict[str, Any]] | None = None
         self._step = self._saved = -1
@@ -194,11 +207,16 @@ class Checkpoints(Checkpoint):
         return time.monotonic() - self._since >= 60 * self.number
 
     def state_dict(self) -> dict[str, Any]:
-        """Kept in the checkpoint: random states by rank, the best score, where it was continued, the W&B run."""
+        """Kept in the checkpoint: random states by rank, the best score, the W&B run, how it was continued."""
         random = self._random or ranks.gather_objects(random_state())
-        return {"random": random, "best": self.best, "resumed_at": self.resumed_at, "wandb": self.wandb}
+        kept = {"resumed_at": self.resumed_at, "settings": self.settings, "changed": self.changed}
+        return {"random": random, "best": self.best, "wandb": self.wandb, **kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores them; the random state when the training begins."""
+        """Restores them, the random state when the training begins; says which settings have been changed."""
         self._random, self.best = state_dict["random"], state_dict["best"]
         self.resumed_at = state_dict["resumed_at"]
+        found = list(differences(state_dict.get("settings", self.settings), self.settings))
+        self.changed = [*state_dict.get("changed", []), *found]
+        if found:
+            print(f"ssl-av: warning: goes on with other settings: {'; '.join(found)}", file=sys.stderr)

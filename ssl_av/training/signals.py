@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import stat
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,8 +20,10 @@ from pytorch_lightning.plugins.environments import SLURMEnvironment
 from ssl_av.errors import Interrupted
 from ssl_av.training.resume import newest_whole, peek
 
-HEEDED = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, n))
-"""A scheduler's warning before it kills, Ctrl-C, and what SLURM sends when it was asked to (``--signal=USR1@90``)."""
+HANGUP = getattr(signal, "SIGHUP", None)
+HEEDED = tuple(getattr(signal, n) for n in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP") if hasattr(signal, n))
+"""A scheduler's warning before it kills, Ctrl-C, what SLURM sends when it was asked to (``--signal=USR1@90``), and the
+end of the terminal."""
 
 
 class Signals(pl.Callback):
@@ -38,12 +44,15 @@ class Signals(pl.Callback):
         self._step = trainer.global_step
         if threading.current_thread() is threading.main_thread():
             for number in HEEDED:
-                signal.signal(number, self._heed)
+                if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                    signal.signal(number, self._heed)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = self.number or number
+        if number == HANGUP:
+            _say_no_more()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -59,17 +68,61 @@ class Signals(pl.Callback):
             trainer._signal_connector.received_sigterm = True
 
     def ended(self, folder: Path) -> Interrupted:
-        """What the command ends with; a SLURM job that was warned by SIGUSR1 is put back into the queue."""
-        number = self.number or signal.SIGTERM  # of another rank
-        said = f"stopped by {signal.Signals(number).name}; "
-        found = newest_whole(folder)
-        if found is None:
-            said += f"there is no checkpoint in {folder} yet"
-        else:
-            said += f"{found} is of step {peek(found)[0]}, the same command with --resume goes on from it"
-        if number == getattr(signal, "SIGUSR1", None) and SLURMEnvironment.detect():
-            said += f"; {_requeue()}"
-        return Interrupted(number, said)
+        """What the command ends with."""
+        return ended(self.number or signal.SIGTERM, folder)  # of another rank
+
+
+@contextmanager
+def heeded(folder: Path) -> Iterator[None]:
+    """Outside its training a command ends at once at a signal, with the line and the exit code that it has inside.
+
+    A handler that somebody else has set (submitit) stays, and so does a signal that is ignored (nohup).
+
+    Args:
+        folder: of the run, or of the suite.
+
+    Raises:
+        Interrupted: in place of the signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = [number for number in HEEDED if signal.getsignal(number) == signal.SIG_DFL]
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # a second one waits for nothing
+        if number == HANGUP:
+            _say_no_more()
+        raise Interrupted(number, "")
+
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    except Interrupted as e:
+        if e.said:
+            raise
+        raise ended(e.number, folder) from None
+    except KeyboardInterrupt:
+        raise ended(signal.SIGINT, folder) from None
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def ended(number: int, folder: Path) -> Interrupted:
+    """What a command ends with; a SLURM job that is to make room is put back into the queue."""
+    said = f"stopped by {signal.Signals(number).name}; "
+    found = newest_whole(folder)
+    if found is not None:
+        said += f"{found} is of step {peek(found)[0]}, the same command with --resume goes on from it"
+    elif (folder / "suite.json").is_file():
+        said += "the same command goes on"
+    else:
+        said += f"there is no checkpoint in {folder} yet"
+    if number in (getattr(signal, "SIGUSR1", None), signal.SIGTERM) and SLURMEnvironment.detect():
+        said += _requeue(asked=number != signal.SIGTERM)
+    return Interrupted(number, said)
 
 
 def leave_to_trainer(worker: int) -> None:
@@ -78,14 +131,39 @@ def leave_to_trainer(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _requeue() -> str:
-    """Asks SLURM to run this job again; what came of it."""
+def _say_no_more() -> None:
+    """The terminal is gone: who writes to it now is told of an error, which would end the training without saving."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+def _requeue(asked: bool) -> str:
+    """Asks SLURM to run this job again, and says what came of it.
+
+    SIGUSR1 was ``asked`` for, to have the job go on. SIGTERM comes when the job is pre-empted, while SLURM still calls
+    it running, and also when it is cancelled: then it is let go.
+    """
     job = os.environ.get("SLURM_ARRAY_JOB_ID")
     job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
     if os.environ.get("SLURM_PROCID", "0") != "0":
-        return f"the first process requeues job {job}"
+        return f"; the first process requeues job {job}"
     try:
-        subprocess.run(["scontrol", "requeue", job], check=True, capture_output=True, text=True, timeout=60)
+        if not asked:
+            state = re.search(r"\bJobState=(\w+)", _scontrol("show", "job", job))
+            if state and state[1] != "RUNNING":
+                return ""
+        _scontrol("requeue", job)
     except (OSError, subprocess.SubprocessError) as e:
-        return f"job {job} could not be requeued ({getattr(e, 'stderr', None) or e})"
-    return f"job {job} is requeued"
+        why = " ".join(str(getattr(e, "stderr", None) or e).split())
+        return f"; job {job} could not be requeued ({why})"
+    return f"; job {job} is requeued"
+
+
+def _scontrol(*words: str) -> str:
+    """What SLURM answers."""
+    done = subprocess.run(["scontrol", *words], check=True, capture_output=True, text=True, timeout=60)
+    return done.stdout

@@ -17,10 +17,12 @@ from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.errors import Dismissed, NotFinite, UserError
 from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
+from ssl_av.evaluation.during import During
 from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
 from ssl_av.tracking.runs import begin_run
 from ssl_av.training.accounting import Accounting, Clock
+from ssl_av.training.compiling import compiled, split_compile
 from ssl_av.training.deadline import total_steps
 from ssl_av.training.energy import this_machine
 from ssl_av.training.group import as_one, launched, part
@@ -41,6 +43,7 @@ class Training:
         clock: its seconds.
         accounting: samples, clips, losses.
         probe: the online probes' curves.
+        during: what protocols find while it trains.
         collapse: of its embeddings.
         passed: batches whose loss was not finite.
         checkpoints: of it.
@@ -53,6 +56,7 @@ class Training:
     clock: Clock
     accounting: Accounting
     probe: OnlineProbe
+    during: During
     collapse: Collapse
     passed: PassOver
     checkpoints: Checkpoints
@@ -67,10 +71,12 @@ class Training:
         # The machine's counters do not tell one run from another beside it.
         clock = Clock(this_machine(int(os.environ.get("LOCAL_RANK", "0"))) if share == 1 else None)
         probe = OnlineProbe(config.evaluation.probes)
+        e = config.evaluation
+        during = During(e.during, e.every, e.limit, config.seed)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
-        return cls(
-            clock, Accounting(clock), probe, collapse, PassOver(), Checkpoints(out, config.safety, probe)
-        )
+        settings = {"budget": config.budget.asked(), "trainer": config.trainer}
+        checkpoints = Checkpoints(out, config.safety, probe, settings)
+        return cls(clock, Accounting(clock), probe, during, collapse, PassOver(), checkpoints)
 
     @property
     def health(self) -> dict[str, Any]:
@@ -79,6 +85,7 @@ class Training:
             "skipped_batches": self.passed.skipped,
             "collapsed": self.collapse.found,
             "resumed_at": self.checkpoints.resumed_at,
+            "changed": self.checkpoints.changed,
         }
 
 
@@ -112,6 +119,7 @@ def train(
     """
     watch, signals = Training.of(config, out, share), Signals()
     done, run = peek(resume)
+    own, backend = split_compile(config.trainer)
     guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
     extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
     settings: dict[str, Any] = {
@@ -122,7 +130,7 @@ def train(
         "use_distributed_sampler": False,  # our own shares an epoch among the ranks
         "plugins": [WholeFiles(config.safety.keep)],
         **launched(),
-        **config.trainer,
+        **own,
     }
     trainer = pl.Trainer(
         callbacks=[
@@ -130,6 +138,7 @@ def train(
             *plan.callbacks(watch.accounting),
             watch.collapse,
             watch.probe,
+            watch.during,
             *guards,
             watch.checkpoints,
             *extra,
@@ -144,7 +153,8 @@ def train(
             watch.checkpoints.wandb = logger.version
     with as_one(trainer, out):
         try:
-            trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
+            with compiled(method, backend):
+                trainer.fit(method, datamodule=data, ckpt_path=resume, weights_only=True if resume else None)
         except SIGTERMException as e:
             raise _ended(signals, trainer, out) from e
         except (RuntimeError, UserError) as e:

@@ -132,10 +132,10 @@ class AvidSpectrogram(FrontEnd):
     def _values(self, wave: Tensor) -> Tensor:
         frames = self.frames(wave.shape[1])
         power = _power(_centred(wave, self.n_fft), self.window, self.hop, self.n_fft)[:, :frames]
-        pairs = power[..., 1:].unflatten(-1, (-1, 2)).mean(-1)
-        decibel = 10 * torch.cat([power[..., :1], pairs], dim=-1).clamp(min=1e-10).log10()
+        pairs = (power[..., 1::2] + power[..., 2::2]) / 2  # the mean over an axis of two is slow
+        decibel = torch.cat([power[..., :1], pairs], dim=-1).clamp_(min=1e-10).log10_().mul_(10)
         floor = decibel.amax(dim=(1, 2), keepdim=True) - self.top_db
-        return (decibel.maximum(floor) - self.mean) / self.std
+        return decibel.maximum(floor).sub_(self.mean).div_(self.std)
 
 
 class SticaSpectrogram(FrontEnd):

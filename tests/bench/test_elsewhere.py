@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from ssl_av.bench.digest import digest
-from ssl_av.bench.markdown import to_markdown
-from ssl_av.bench.plots import accuracy_plot
-from ssl_av.bench.summary import summary_table
+from ssl_av.bench.analysis.digest import digest
+from ssl_av.bench.plots.bars import accuracy_plot
+from ssl_av.bench.writing.markdown import to_markdown
+from ssl_av.bench.writing.summary import summary_table
 
 Record = dict[str, Any]
 

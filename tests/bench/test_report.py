@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ssl_av.bench.digest import Digest, digest
+from ssl_av.bench.analysis.digest import Digest, digest
+from ssl_av.bench.analysis.tables import Cell, Table, formatted
 from ssl_av.bench.report import write_report
-from ssl_av.bench.summary import summary_table
-from ssl_av.bench.tables import Cell, Table, formatted
+from ssl_av.bench.writing.summary import summary_table
 from ssl_av.errors import UserError
 
 Record = dict[str, Any]

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-
-FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.mark.slow
@@ -22,17 +15,19 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
     ],
 )
 def test_it_prints_a_line_for_each_comparison(
-    script: str, options: tuple[str, ...], first_words: list[str]
+    script: str, options: tuple[str, ...], first_words: list[str], quick
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, str(FOLDER / script), "--quick", *options],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
     lines = [
-        line.split() for line in done.stdout.splitlines() if ">=" in line or "<" in line or line[:3].strip()
+        line.split()
+        for line in quick(script, *options).splitlines()
+        if ">=" in line or "<" in line or line[:3].strip()
     ]
     assert [words[0] for words in lines if words[0] in first_words] == first_words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "ways"), [("pack.py", 4), ("official_way.py", 5)])
+def test_it_prints_a_ratio_for_each_way(script: str, ways: int, quick) -> None:
+    ratios = [float(line.split()[-1]) for line in quick(script).strip().splitlines()[2:]]
+    assert len(ratios) == ways
+    assert all(ratio > 0 for ratio in ratios)

@@ -66,7 +66,7 @@ class Echo:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_start_times_are_the_same_for_any_number_of_workers(clips, monkeypatch, workers):
-    monkeypatch.setattr("ssl_av.data.datamodule.create_reader", lambda name: Echo())
+    monkeypatch.setattr("ssl_av.data.datamodule.create_reader", lambda *_: Echo())
     views = {
         "a": AudioView(0.1, 100),
         "b": AudioView(0.2, 100),

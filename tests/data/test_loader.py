@@ -65,7 +65,7 @@ def refuse() -> None:
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Puts a faulty reader in the place of the real one."""
-    return lambda what: monkeypatch.setattr(datamodule, "create_reader", lambda name: Faulty(what))
+    return lambda what: monkeypatch.setattr(datamodule, "create_reader", lambda *_: Faulty(what))
 
 
 def batches(manifest: Manifest, loading: Loading) -> list[dict[str, Any]]:
@@ -110,6 +110,22 @@ def test_a_worker_that_is_stopped_does_not_hang_the_run(
     for child in multiprocessing.active_children():
         child.join(10)
         assert not child.is_alive()
+
+
+def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatch) -> None:
+    """It could not be handed over, and who waits for it would wait for long."""
+
+    class Large:
+        def __reduce__(self) -> Any:
+            raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left")
+
+    monkeypatch.setattr(datamodule, "collate", lambda items: {"clip": Large()})
+    begin = time.perf_counter()
+    with pytest.raises(
+        UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"
+    ):
+        batches(clips, replace(LOADING, timeout=60))
+    assert time.perf_counter() - begin < 60
 
 
 def test_other_errors_are_left_alone() -> None:

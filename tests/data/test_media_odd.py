@@ -11,11 +11,8 @@ import numpy as np
 import pytest
 from numbered import COUNT, RATE, numbers, write
 
-from ssl_av.data import media
-from ssl_av.data.media import AudioRequest, MediaError, Reader, VideoRequest
-from ssl_av.data.media import container as container_module
+from ssl_av.data.media import AudioRequest, Limits, MediaError, Reader, VideoRequest, create_reader
 from ssl_av.data.media import picture as picture_module
-from ssl_av.data.media import sound as sound_module
 
 START = [VideoRequest(np.zeros(1))]
 
@@ -174,50 +171,44 @@ def test_a_rate_that_would_fill_the_memory(any_reader: Reader) -> None:
             call(wav(2_000_000_000))
 
 
-def test_a_frame_that_would_fill_the_memory(
-    any_reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frame_that_would_fill_the_memory(any_reader: Reader, tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4")
-    monkeypatch.setattr(container_module, "MAX_PIXELS", 64 * 48 - 1)
-    for call in (any_reader.probe, lambda p: any_reader.read(p, START)):
-        with pytest.raises(MediaError, match="a frame of 64 x 48 pixels, at most 3071"):
+    reader = create_reader(any_reader.name, Limits(pixels=64 * 48 - 1))
+    for call in (reader.probe, lambda p: reader.read(p, START)):
+        with pytest.raises(MediaError, match="a frame of 64 x 48 pixels, at most 3071 are read"):
             call(path)
-    monkeypatch.setattr(container_module, "MAX_PIXELS", 64 * 48)
-    assert len(any_reader.read(path, START)[0][0]) == 1
+    reader = create_reader(any_reader.name, Limits(pixels=64 * 48))
+    assert len(reader.read(path, START)[0][0]) == 1
 
 
 def test_the_largest_frame_is_that_of_the_highest_level(tmp_path: Path) -> None:
-    assert 8192 * 4352 <= media.MAX_PIXELS < 8192 * 4353
+    assert 8192 * 4352 <= Limits().pixels < 8192 * 4353
     whole = still(tmp_path / "a.mkv", "ffv1", "yuv420p", 1000, 1000, count=1).read_bytes()
     bomb = whole.replace(b"\xb0\x82\x03\xe8", b"\xb0\x82\x2e\xe0", 1)  # Matroska's PixelWidth
     bomb = bomb.replace(b"\xba\x82\x03\xe8", b"\xba\x82\x2e\xe0", 1)
     with pytest.raises(MediaError, match="a frame of 12000 x 12000 pixels"):
-        media.create_reader().read(bomb, START)
+        create_reader().read(bomb, START)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
-def test_more_frames_than_one_read_may_decode(
-    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reader = media.create_reader()
+def test_more_frames_than_one_read_may_decode(suffix: str, tmp_path: Path) -> None:
+    reader = create_reader("pyav", Limits(frames=60))
     path = still(tmp_path / f"a.{suffix}", "mpeg4", "yuv420p", 64, 48, count=100)
-    monkeypatch.setattr(picture_module, "MAX_FRAMES", 60)
     assert len(reader.read(path, [VideoRequest(np.array([2.0]))])[0][0]) == 1
-    with pytest.raises(MediaError, match="more than 60 frames would have to be decoded"):
+    with pytest.raises(MediaError, match="frames or more would have to be decoded, at most 60 are read"):
         reader.read(path, [VideoRequest(np.array([3.0]))])
     # What lies between two asked groups of pictures is not decoded and does not count.
     near = write(tmp_path / "keys.mkv", gop=5, sound="")
     assert numbers(reader.read(near, [VideoRequest(np.array([0.0, 3.9]))])[0][0]) == [0, 97]
 
 
-def test_more_bytes_or_sound_than_one_read_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    reader, path = media.create_reader(), write(tmp_path / "a.mp4")
-    monkeypatch.setattr(sound_module, "MAX_SOUND", 1.5)
+def test_more_bytes_or_sound_than_one_read_may_hold(tmp_path: Path) -> None:
+    reader, path = create_reader("pyav", Limits(sound=1.5)), write(tmp_path / "a.mp4")
     assert reader.read(path, (), [AudioRequest(1.0, 0.5, 8_000)])[1][0].shape == (4_000,)
     with pytest.raises(MediaError, match="of sound would have to be decoded"):
         reader.read(path, (), [AudioRequest(1.0, 2.0, 8_000)])
-    monkeypatch.setattr(container_module, "MAX_BYTES", 2_000)
-    with pytest.raises(MediaError, match="lie between the asked times"):
+    reader = create_reader("pyav", Limits(mebibytes=1e-3))
+    with pytest.raises(MediaError, match="between the asked times"):
         reader.read(path, [VideoRequest(np.arange(0, COUNT, 10) / 25)])
 
 
@@ -228,6 +219,6 @@ def test_long_avi_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.Mon
         "ssl_av.data.media.pyav.decode_all",
         lambda m, packets, c: seen.append(len(packets.video)) or picture_module.decode_all(m, packets, c),
     )
-    assert numbers(media.create_reader().read(path, [VideoRequest(np.array([0.5]))])[0][0]) == [12]
+    assert numbers(create_reader().read(path, [VideoRequest(np.array([0.5]))])[0][0]) == [12]
     assert seen
     assert seen[0] < COUNT * 0.75

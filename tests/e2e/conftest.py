@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import run_command
+from commands import Command
 
 from ssl_av.cli import main
 
@@ -35,14 +35,29 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def ssl_av(tmp_path: Path, cache: Path) -> Run:
-    """``ssl_av("fit", "--method", "avid")`` in an empty folder far away from the repository."""
+@pytest.fixture(scope="session")
+def environ(cache: Path) -> Callable[[], dict[str, str]]:
+    """What commands find in their environment."""
+    own = {
+        "SSL_AV_CACHE": str(cache),
+        "COLUMNS": "200",
+        "WANDB_MODE": "offline",
+        "WANDB__SERVICE_WAIT": "240",
+    }
+    return lambda: {**os.environ, **own}
 
-    def run(*words: object, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200", "WANDB_MODE": "offline",
-               "WANDB__SERVICE_WAIT": "240"}  # fmt: skip
-        return run_command([str(word) for word in words], tmp_path, env, timeout)
+
+@pytest.fixture
+def ssl_av(tmp_path: Path, environ: Callable[[], dict[str, str]]) -> Run:
+    """``ssl_av("fit", "--method", "avid")`` in an empty folder far away from the repository.
+
+    ``timeout`` are seconds; ``first`` is called before, in the command's process.
+    """
+
+    def run(
+        *words: object, timeout: float = 300, first: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        return Command(words, tmp_path, environ(), first=first).ended(timeout)
 
     return run
 

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from commands import Command
 
 from ssl_av.bench.records import load_records
 from ssl_av.cli import run as run_command
@@ -23,7 +24,7 @@ from ssl_av.errors import UserError
 SUITE = {
     "name": "killed",
     "data": {"name": "synthav", "train": 16, "val": 8, "test": 8, "batch_size": 8, "decode_size": 48},
-    "budget": {"steps": 60},
+    "budget": {"steps": 30},
     "jobs": 1,
     "inputs": {"frames": 8, "fps": 8, "size": 32, "audio_seconds": 1.0, "front_end": "small"},
     "networks": {
@@ -35,41 +36,45 @@ SUITE = {
 }  # fmt: skip
 
 
+WORDS = ["bench", "--suite", "killed.yaml", "--methods", "avid", "--out"]
+
+
 @pytest.fixture(scope="module")
-def begin(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Begins the suite in a folder and does not wait for it."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the suite's file."""
     home = tmp_path_factory.mktemp("suites")
     (home / "killed.yaml").write_text(yaml.safe_dump(SUITE))
-
-    def start(out: Path, *more: str) -> subprocess.Popen[str]:
-        command = ["bench", "--suite", "killed.yaml", "--methods", "avid", "--out", str(out), *more]
-        return subprocess.Popen(
-            [sys.executable, "-m", "ssl_av", *command], cwd=home, text=True,
-            env={**os.environ, "SSL_AV_CACHE": str(cache), "COLUMNS": "200"},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-
-    return start
+    return home
 
 
 @pytest.fixture(scope="module")
-def bench(begin: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str]]:
+def begin(home: Path, environ: Callable[[], dict[str, str]]) -> Callable[..., Command]:
+    """Begins the suite in a folder and does not wait for it."""
+    return lambda out, *more: Command([*WORDS, out, *more], home, environ())
+
+
+@pytest.fixture(scope="module")
+def bench(begin: Callable[..., Command]) -> Callable[..., tuple[int, str]]:
     """Runs the suite in a folder: its exit code and what it said."""
 
     def run(out: Path, *more: str) -> tuple[int, str]:
-        process = begin(out, *more)
-        said, _ = process.communicate(timeout=900)
-        return process.returncode, said
+        done = begin(out, *more).ended(600)
+        return done.returncode, done.stdout + done.stderr
 
     return run
 
 
 @pytest.fixture(scope="module")
-def whole(bench: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The suite that nothing happened to."""
+def whole(
+    home: Path, environ: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The suite that nothing happened to, by the command that a user gives: processes and all."""
     out = tmp_path_factory.mktemp("whole") / "suite"
-    code, said = bench(out)
-    assert code == 0, said
+    done = subprocess.run(
+        [sys.executable, "-m", "ssl_av", *WORDS, out],
+        cwd=home, env=environ(), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
     return out
 
 
@@ -108,7 +113,7 @@ def test_killed_and_given_again(begin, bench, whole: Path, tmp_path: Path) -> No
     assert f"process {process.pid} on " in said
     process.kill()
     os.kill(run, signal.SIGCONT)
-    process.communicate()
+    process.ended(60)
     until(lambda: not works(run))  # nothing is left working
     assert not (home / "record.json").exists()
 
@@ -126,7 +131,7 @@ def test_dry_run(bench, whole: Path, tmp_path: Path) -> None:
     assert code == 0, said
     assert not out.exists()
     avid = next(line.split() for line in said.splitlines() if line.strip().startswith("avid"))
-    assert avid[1:5] == ["to", "run", "60", "480"]
+    assert avid[1:5] == ["to", "run", "30", "240"]
     assert avid[-3:] == ["a", "measured", "step"]
     assert "2 of 2 runs to do" in said
 
@@ -147,8 +152,8 @@ def test_jobs_of_the_local_executor(begin, whole: Path, tmp_path: Path) -> None:
     home = tmp_path / "avid-seed0"
     until((home / "checkpoints" / "last.ckpt").exists)
     os.kill(json.loads((home / ".lock.json").read_text())["pid"], signal.SIGUSR2)
-    said, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, said
+    done = process.ended(600)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert told(tmp_path) == told(whole)
     assert "Restored all states" in (home / "log.txt").read_text()
     assert (tmp_path / "report.html").is_file()

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from killers import dies_after
 
 from ssl_av.training.resume import last_checkpoint, peek
-
-# The command line, dying at the end of a step as the first of its words says.
-KILLER = """
-import os, signal, sys
-from ssl_av.training.signals import Signals
-step = int(sys.argv.pop(1))
-def die(self, trainer, *rest):
-    if trainer.global_step == step:
-        os.kill(os.getpid(), signal.SIGKILL)
-Signals.on_train_batch_end = die
-from ssl_av.cli import main
-sys.exit(main())
-"""
 
 
 def settings(small_fit: list[str], steps: int) -> list[str]:
@@ -35,20 +21,14 @@ def settings(small_fit: list[str], steps: int) -> list[str]:
 
 
 @pytest.mark.slow
-def test_killed_in_an_epochs_midst_and_run_again(ssl_av, small_fit, cache: Path, tmp_path: Path) -> None:
+def test_killed_in_an_epochs_midst_and_run_again(ssl_av, small_fit, tmp_path: Path) -> None:
     words = ["fit", "--method", "avid", *settings(small_fit, 6)]
     killed = tmp_path / "killed"
-    died = subprocess.run(
-        [sys.executable, "-c", KILLER, "5", *words, "--out", killed, "--data.num_workers", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "SSL_AV_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    once = [*words, "--out", killed, "--data.num_workers", "1"]
+    died = ssl_av(*once, first=partial(dies_after, 5))
     assert died.returncode == -9, died.stderr
     assert peek(last_checkpoint(killed))[0] == 4
-    resumed = ssl_av(*words, "--out", killed, "--data.num_workers", "1", "--resume", "auto")
+    resumed = ssl_av(*once, "--resume", "auto")
     assert resumed.returncode == 0, resumed.stderr
     record = json.loads((killed / "record.json").read_text())
     assert record["health"]["resumed_at"] == [4]

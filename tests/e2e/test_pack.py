@@ -117,14 +117,3 @@ def test_mistakes(words, says, command, tmp_path: Path):
     assert said.startswith("ssl-av: ")
     assert says in said
     assert not (tmp_path / "p").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("script", ["pack.py", "official_way.py"])
-def test_the_benchmarks_run(script):
-    file = Path(__file__).parents[2] / "benchmarks" / script
-    done = subprocess.run([sys.executable, file, "--quick"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    ratios = [float(line.split()[-1]) for line in done.stdout.strip().splitlines()[2:]]
-    assert len(ratios) == {"pack.py": 4, "official_way.py": 5}[script]
-    assert all(ratio > 0 for ratio in ratios)

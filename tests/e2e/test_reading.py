@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-
-# The command line with a reader that kills its process when it reads a certain file for the second time.
-KILLER = """
-import os, pathlib, signal, sys
-from ssl_av.data import datamodule
-from ssl_av.data.media.pyav import PyavReader
-mark = pathlib.Path(sys.argv.pop(1))
-class Killer(PyavReader):
-    def read(self, source, video=(), audio=()):
-        if "00003" in source and "train" in source:
-            if mark.exists():
-                os.kill(os.getpid(), signal.SIGKILL)
-            mark.touch()
-        return super().read(source, video, audio)
-datamodule.create_reader = lambda name: Killer()
-from ssl_av.cli import main
-sys.exit(main())
-"""
+from killers import dies_reading
 
 
 @pytest.mark.slow
-def test_a_killed_reader_leaves_a_checkpoint_to_resume_from(ssl_av, small_fit, cache: Path, tmp_path: Path):
+def test_a_killed_reader_leaves_a_checkpoint_to_resume_from(ssl_av, small_fit, tmp_path: Path):
     out = tmp_path / "run"
     options = ["fit", "--method", "avid", "--out", out, "--data.pack", "none", "--data.num_workers", "1"]
     options += ["--method.negatives", "8"]
     options += [w if w != "steps=2" else "steps=6" for w in small_fit]
-    died = subprocess.run(
-        [sys.executable, "-c", KILLER, tmp_path / "mark", *map(str, options)],
-        cwd=tmp_path,
-        env={**os.environ, "SSL_AV_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
+    died = ssl_av(*options, first=partial(dies_reading, "00003", str(tmp_path / "mark")))
     assert died.returncode == 2, died.stderr
     assert "a reading process died" in died.stderr
     assert "00003" in died.stderr

@@ -14,6 +14,7 @@ from ssl_av.evaluation.certainty import (
     attach,
     bracketed,
     explained,
+    identify,
     load_predictions,
     locate,
     predictions_file,
@@ -138,3 +139,31 @@ def test_the_terminal_says_number_deviation_and_interval():
     assert bracketed(numbers, "top5") == "90.0 %"
     assert explained({"a": {"skipped": "no"}, "b": {"audio": numbers}}) == "[…]: 95 % interval, by drawing\n"
     assert explained({"b": {"audio": {"r1": 0.5}}}) == ""
+
+
+def test_a_sample_that_several_folds_test_is_drawn_with_all_its_predictions():
+    """HMDB51's test splits overlap: the same 40 samples three times are no 120."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 40)
+    scores = np.eye(3)[truth] + rng.normal(0, 0.8, (40, 3))
+    right = scores.argmax(axis=1) == truth
+    top1 = float(right.mean())
+    folds = [
+        Outcome({"audio": {"top1": top1}}, {"audio": Predicted(truth, scores, np.arange(40))}) for _ in "123"
+    ]
+    for fold in folds:
+        identify(fold, np.array([f"clip {k}" for k in range(40)]))
+    results = average(folds, KNN)
+    attach(results, folds, NAMES)
+    found, alone = results["audio"]["interval"], bootstrap(right, draws=2000, seed=0)
+    # the draws are others: the samples have another order
+    assert found["low"] == pytest.approx(alone.low, abs=0.03)
+    assert found["high"] == pytest.approx(alone.high, abs=0.03)
+    assert "over 40 samples" in found["how"]
+    for k, fold in enumerate(folds):  # other samples in each: as if there were no names
+        identify(fold, np.array([f"clip {k} {n}" for n in range(40)]))
+    attach(results, folds, NAMES)
+    pooled = bootstrap(np.tile(right, 3), draws=2000, seed=0)
+    assert results["audio"]["interval"]["low"] == pooled.low > found["low"] + 0.03
+    over = results["audio"]["interval_over_folds"]
+    assert [over[k] for k in ("low", "value", "high")] == pytest.approx([top1] * 3)

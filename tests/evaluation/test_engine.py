@@ -15,13 +15,17 @@ from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
 
 import ssl_av
-from ssl_av.bench.comparable import check_comparable
+from ssl_av.backbones import create_backbone
+from ssl_av.bench.analysis.comparable import check_comparable
 from ssl_av.data.loading import Loading
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
+from ssl_av.evaluation.engine import measure
 from ssl_av.evaluation.folds import official_folds
+from ssl_av.evaluation.plain import Modules
+from ssl_av.evaluation.pooling import pool_to, pooled
 from ssl_av.evaluation.protocols import load_protocol
-from ssl_av.evaluation.towers import pooled, squares
+from ssl_av.evaluation.towers import Towers, squares
 from ssl_av.methods.settings import Inputs
 from ssl_av.transforms import VideoTransform
 
@@ -261,3 +265,37 @@ class Broken(nn.Module):
 def test_features_that_are_no_numbers_are_said_to_be(sounds: Path) -> None:
     with pytest.raises(UserError, match="audio features of a batch hold NaN or infinity"):
         evaluate(Broken(), "knn", sounds)
+
+
+@pytest.mark.slow
+def test_blocks_of_an_audio_network_are_measured_each(sounds: Path):
+    """AVID table 1b: the SVM of a block is that of its max-pooled map."""
+    torch.manual_seed(0)
+    net = create_backbone("conv9_audio", width=4).eval()
+    whole = load_protocol("avid-analysis-esc-blocks")
+    small = {"clips": 2}
+    p = replace(
+        whole,
+        inputs=replace(whole.inputs, audio_seconds=0.3),
+        train=replace(whole.train, **small),
+        test=replace(whole.test, **small),
+        pooling=replace(whole.pooling, audio={"blocks": [36, 32, 16, 32]}),
+        settings=replace(whole.settings, costs=(1e-2,)),
+    )
+    seen = {}
+
+    def watch(protocol, splits):
+        seen.update({name: {side: x.shape for side, x in f.pooled.items()} for name, f in splits.items()})
+
+    folds = official_folds({"name": "esc50", "root": str(sounds), "fold": 1}, LOADING, ["audio"], [p])
+    towers = Towers(Modules({"audio": net}, INPUTS))
+    found = measure(towers, folds, [p], watch=watch)
+    assert list(found.results[p.name]) == ["block1", "block2", "block3", "block4"]
+    sizes = [seen["test"][f"block{k}"] for k in (1, 2, 3, 4)]
+    assert [s[:2] for s in sizes] == [(12, 2)] * 4
+    maps = net.forward_stages(torch.zeros(1, 1, 30, 80))
+    assert [s[2] for s in sizes] == [
+        pool_to(m, n).shape[1] for m, n in zip(list(maps.values())[1:], (36, 32, 16, 32), strict=True)
+    ]
+    with pytest.raises(UserError, match="no forward_stages"):
+        evaluate(Statistics(), p, sounds, fold=1)

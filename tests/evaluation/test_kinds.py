@@ -253,3 +253,22 @@ def test_folds_are_averaged_and_kept():
     assert found["top1"] == pytest.approx(0.6)
     assert found["converged"] is False
     assert [f["top1"] for f in found["folds"]] == [0.5, 0.7]
+
+
+@pytest.mark.parametrize("knows_time", [True, False])
+def test_sync_tells_aligned_from_shifted_where_the_features_know_the_time(knows_time: bool):
+    rng = np.random.default_rng(0)
+    sample = np.repeat(rng.normal(size=(80, 1, 6)), 4, axis=1)
+    moment = rng.normal(size=(80, 4, 3))
+    heard = moment if knows_time else rng.normal(size=(80, 4, 3))
+    clips = {"video": np.concatenate([sample, moment], 2), "audio": np.concatenate([sample, heard], 2)}
+    test = Features(np.full(80, -1), clips, query={"video": clips["video"]}, key={"audio": clips["audio"]})
+    found = measured("sync", {"test": test}, 0).results
+    assert list(found) == ["features", "shared"]
+    assert found["features"]["chance"] == 0.5
+    assert (found["features"]["top1"] > 0.7) == knows_time
+    assert found["features"]["sound_alone"] == pytest.approx(0.5, abs=0.1)
+    with pytest.raises(NotApplicableError, match="too few"):
+        measured("sync", {"test": Features(test.label[:5], {m: x[:5] for m, x in clips.items()})}, 0)
+    with pytest.raises(NotApplicableError, match="a video and an audio backbone"):
+        measured("sync", {"test": Features(test.label, {"audio": clips["audio"]})}, 0)

@@ -9,7 +9,8 @@ from torch import nn
 
 from ssl_av.backbones import create_backbone
 from ssl_av.errors import UserError
-from ssl_av.evaluation.probes import BlockFeatures, Probe, measure_probe, pool_to, probe, train_probe
+from ssl_av.evaluation.pooling import BlockFeatures, pool_to
+from ssl_av.evaluation.probes import Probe, measure_probe, probe, train_probe
 from ssl_av.methods.settings import Optim
 
 FAST = Probe(Optim(lr=0.05, weight_decay=0.0), epochs=15, batch_size=64, norm="fixed")

@@ -90,3 +90,15 @@ def test_a_crop_that_does_not_fit_is_named(small, batch_of):
 def test_both_crops_show_the_same_time_and_the_sound_starts_with_them(small):
     views = small("stica").views
     assert views["video_2"].when.view == views["audio"].when.view == "video_1"
+
+
+def test_what_is_fine_tuned_is_pooled_as_the_embeddings_are(small):
+    """Table 1c: the transformer that pooled in the pretraining pools in the fine-tuning too."""
+    method = small("stica").eval()
+    x = torch.randn(2, 3, 4, 32, 32)
+    encoder = method.encoder("video")
+    torch.testing.assert_close(encoder(x), method.pool(method.net("video").forward_features(x)))
+    assert not torch.allclose(encoder(x), method.net("video")(x))
+    shared = {id(p) for p in method.parameters()}
+    assert {id(p) for p in encoder.parameters()} <= shared
+    assert method.encoder("audio") is method.net("audio")

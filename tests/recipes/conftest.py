@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -18,8 +19,10 @@ Resolve = Callable[..., RunConfig]
 def resolved() -> Resolve:
     """``resolved("avid/kinetics400", "--shrink")`` is the run that the command line would make of it."""
 
+    parser = build_parser()[1]["fit"]
+
+    @cache
     def resolve(name: str, *words: str) -> RunConfig:
-        parser = build_parser()[1]["fit"]
         args, rest = parser.parse_known_args(["--recipe", name, *words])
         dotted = parse_dotted(rest, ("method", "data", "trainer", "evaluation"), parser.options())
         return fit_config(args, dotted, fit_recipe(args))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ssl_av.config import merge
 from ssl_av.methods import create_method
+from ssl_av.training import flops
 from ssl_av.training.flops import meta_batch, step_flops
 
 SMALL = {
@@ -46,6 +48,17 @@ def test_the_count_is_that_of_a_real_step_but_for_the_loss(name: str):
         method.loss(method(batch), batch)["loss"].backward()
     assert counted is not None
     assert counter.get_total_flops() == pytest.approx(counted, rel=0.01)
+
+
+def test_norms_by_their_shapes_cost_and_keep_what_torchs_own_do(monkeypatch):
+    def counted() -> tuple[int, list[int]]:
+        with torch.device("meta"):
+            method = make("crisscross").train()
+        return flops.one_step(method, meta_batch(method, 4))
+
+    ours = counted()
+    monkeypatch.setattr(flops, "_NormsByShape", contextlib.nullcontext)
+    assert ours == counted()
 
 
 def test_counting_draws_no_random_number():

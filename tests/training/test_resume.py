@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ssl_av import commands
 from ssl_av.config import Budget, RunConfig
 from ssl_av.errors import UserError
+from ssl_av.runs.begin import begin_from
 from ssl_av.training.resume import is_whole, resumable
 
 RUN = RunConfig({"name": "avid", "dim": 8}, {"name": "synthav"}, Budget(steps=2))
 
 
-def training(path: Path, hours_old: float = 0) -> Path:
-    """A checkpoint with what Lightning goes on from, large enough to be damaged in its weights."""
+def training(path: Path, older: int = 0) -> Path:
+    """A checkpoint with what Lightning goes on from, large enough to be damaged in its weights.
+
+    The older it is by its steps, the newer by its date: a clock may have been put back.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     state = {"weight": torch.arange(5000.0)}
-    torch.save({"state_dict": state, "optimizer_states": [], "lr_schedulers": [], "loops": {}}, path)
-    os.utime(path, (1e9 - 3600 * hours_old,) * 2)
+    rest = {"optimizer_states": [], "lr_schedulers": [], "loops": {}, "global_step": 10 - older}
+    torch.save({"state_dict": state, **rest}, path)
+    os.utime(path, (1e9 + 3600 * older,) * 2)
     return path
 
 
@@ -37,6 +42,14 @@ def flip(path: Path) -> None:
     assert len(torch.load(path)["state_dict"]["weight"]) == 5000
 
 
+def folder(path: Path) -> None:
+    """One bit of the archive's list of contents: the weights are taken for a folder, and torch.load reads nothing."""
+    data = bytearray(path.read_bytes())
+    data[data.rfind(b"PK\1\2", 0, data.rfind(b"/data/0")) + 38] ^= 0x10
+    path.write_bytes(data)
+    assert not torch.equal(torch.load(path)["state_dict"]["weight"], torch.arange(5000.0))
+
+
 def empty(path: Path) -> None:
     path.write_bytes(b"")
 
@@ -45,7 +58,7 @@ def weights_alone(path: Path) -> None:
     torch.save({"state_dict": {}}, path)
 
 
-DAMAGES = [cut, flip, empty, weights_alone]
+DAMAGES = [cut, flip, folder, empty, weights_alone]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -67,13 +80,12 @@ def test_the_newest_whole_one_takes_its_place_with_a_warning(damage, tmp_path: P
     folder = tmp_path / "checkpoints"
     last, newest = training(folder / "last.ckpt"), training(folder / "c.ckpt", 1)
     older, oldest = training(folder / "b.ckpt", 2), training(folder / "a.ckpt", 3)
-    assert commands._start(tmp_path, RUN) == last
+    assert begin_from(tmp_path, RUN, "yes") == last
     assert capsys.readouterr().err == ""
     damage(last)
     assert resumable(tmp_path) == newest
     damage(newest)
-    os.utime(newest, (1e9 - 3600,) * 2)
-    assert commands._start(tmp_path, RUN) == older
+    assert begin_from(tmp_path, RUN, "yes") == older
     said = capsys.readouterr().err
     assert said == f"ssl-av: warning: {last} is damaged or cut off; going on from {older}, which is older\n"
     damage(older)
@@ -87,7 +99,21 @@ def test_none_at_all(tmp_path: Path) -> None:
         resumable(tmp_path)
 
 
+def test_killed_before_its_first_checkpoint(tmp_path: Path, capsys) -> None:
+    """``--resume`` goes on with what there is: nothing but the settings, with which it begins."""
+    RUN.save(tmp_path / "config.yaml")
+    for mode in ("yes", "auto"):
+        assert begin_from(tmp_path, RUN, mode) is None
+        assert "there is no checkpoint in" in capsys.readouterr().err
+        with pytest.raises(UserError, match=r"holds another run, which differs in method\.dim"):
+            begin_from(tmp_path, replace(RUN, method={"name": "avid", "dim": 16}), mode)
+    with pytest.raises(UserError, match="exists already; add --resume"):
+        begin_from(tmp_path, RUN, None)
+    assert begin_from(tmp_path / "nowhere", RUN, "auto") is None
+    assert capsys.readouterr().err == ""
+
+
 def test_one_that_was_kept_stands_for_a_last_one_that_is_gone(tmp_path: Path, capsys) -> None:
     kept = training(tmp_path / "checkpoints" / "kept.ckpt")
-    assert commands._start(tmp_path, RUN) == kept
+    assert begin_from(tmp_path, RUN, "yes") == kept
     assert "last.ckpt is gone; going on from" in capsys.readouterr().err

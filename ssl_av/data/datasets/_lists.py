@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,10 +13,25 @@ from ssl_av.errors import UserError
 
 Cells = list[str]
 
+LONGEST = 500
+"""Characters of a line that a message quotes."""
+
 
 def mistake(file: Path, line: int, what: str) -> UserError:
-    """An error about a line of a list."""
-    return UserError(f"{file}, line {line}: {what}")
+    """An error about a line of a list; of a very long line its beginning."""
+    return UserError(f"{file}, line {line}: {what if len(what) <= LONGEST else what[:LONGEST] + ' …'}")
+
+
+def seconds(text: str) -> float:
+    """A time in seconds.
+
+    Raises:
+        ValueError: if it is no number, or none that there is.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:

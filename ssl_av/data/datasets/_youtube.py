@@ -82,6 +82,6 @@ def _fits(stem: str, name: str, start: float) -> bool:
         return True
     try:
         said = float(tail.split("_")[0])
-    except ValueError:
+        return said in (start, int(start), round(1000 * start))
+    except (ValueError, OverflowError):
         return True  # not a time: a quality or the like
-    return said in (start, int(start), round(1000 * start))

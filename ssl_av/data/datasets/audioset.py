@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ssl_av.data.datasets._lists import Cells, mistake, read_table
+from ssl_av.data.datasets._lists import Cells, mistake, read_table, seconds
 from ssl_av.data.datasets._official import OfficialDataset
 from ssl_av.data.datasets._youtube import ID, ClipIndex
 from ssl_av.data.rows import Row
@@ -90,7 +90,7 @@ def _segment(cells: Cells, file: Path, at: int) -> tuple[str, float, float]:
     try:
         clip, start, end, _ = cells
         if ID.fullmatch(clip):
-            return clip, float(start), float(end)
+            return clip, seconds(start), seconds(end)
     except ValueError:
         pass
     raise mistake(file, at, f"not an id, start, end and quoted labels: {', '.join(cells)}")

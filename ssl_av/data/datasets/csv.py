@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ssl_av.data.datasets._files import outside, relative_path
+from ssl_av.data.datasets._lists import seconds
 from ssl_av.data.rows import Row
 from ssl_av.data.splits import split_name
 from ssl_av.errors import UserError, unknown
@@ -156,7 +157,7 @@ class CsvDataset:
     def _seconds(self, line: Mapping[str, str], column: str | None, at: int) -> float | None:
         text = line[column] if column else ""
         try:
-            return float(text) if text else None
+            return seconds(text) if text else None
         except ValueError:
             raise UserError(f"{self.file}, line {at}: {column} '{text}' is not a number of seconds") from None
 
@@ -164,5 +165,5 @@ class CsvDataset:
 def _classes(labels: Sequence[str]) -> tuple[str, ...]:
     """The different labels: whole numbers by size, else by name."""
     names = set(labels)
-    numbers = all(name.isdecimal() for name in names)
+    numbers = all(name.isdecimal() and len(name) < 19 for name in names)
     return tuple(sorted(names, key=int) if numbers else sorted(names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -54,7 +55,7 @@ class Esc50Dataset(OfficialDataset):
         names: dict[int, str] = {}
         rows = []
         for at, cells in table:
-            if len(cells) != len(header) or not (cells[1].isdecimal() and cells[2].isdecimal()):
+            if len(cells) != len(header) or not all(re.fullmatch(r"[0-9]{1,9}", cell) for cell in cells[1:3]):
                 raise mistake(file, at, f"not a file name, fold, target and category: {','.join(cells)}")
             path, label = f"audio/{below(cells[0], file, at)}", int(cells[2])
             if names.setdefault(label, cells[3]) != cells[3]:

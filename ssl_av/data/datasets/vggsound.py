@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from ssl_av.data.datasets._lists import Cells, mistake, read_table
+from ssl_av.data.datasets._lists import Cells, mistake, read_table, seconds
 from ssl_av.data.datasets._official import OfficialDataset
 from ssl_av.data.datasets._youtube import ID, ClipIndex
 from ssl_av.data.rows import Row
@@ -57,7 +58,7 @@ def _whole(cells: Cells, file: Path, at: int) -> Listed:
     if len(cells) != 4 or not ID.fullmatch(cells[0]) or cells[3] not in ("train", "test") or not cells[2]:
         raise mistake(file, at, f"not an id, start, class and train or test: {','.join(cells)}")
     try:
-        return cells[0], float(cells[1]), cells[2], cells[3]
+        return cells[0], seconds(cells[1]), cells[2], cells[3]
     except ValueError:
         raise mistake(file, at, f"'{cells[1]}' is not a number of seconds") from None
 
@@ -67,6 +68,11 @@ def _parts(folder: Path) -> Iterator[Listed]:
         file = folder / f"{split}.csv"
         for at, cells in read_table(file) if file.is_file() else ():
             clip, _, start = cells[0].removesuffix(".mp4").rpartition("_")
-            if len(cells) != 2 or not ID.fullmatch(clip) or not start.isdecimal() or not cells[1]:
+            if (
+                len(cells) != 2
+                or not ID.fullmatch(clip)
+                or not re.fullmatch(r"[0-9]{1,9}", start)
+                or not cells[1]
+            ):
                 raise mistake(file, at, f"not <id>_<start>.mp4 and a class: {','.join(cells)}")
-            yield clip, float(start), cells[1], split
+            yield clip, seconds(start), cells[1], split

@@ -6,15 +6,16 @@ Nothing is imported here but numpy; a backend is imported when it is chosen.
 from __future__ import annotations
 
 import importlib
+import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_av.errors import unknown
+from ssl_av.errors import UserError, unknown
 
 Frames = NDArray[np.uint8]
 Wave = NDArray[np.float32]
@@ -25,27 +26,53 @@ Source = PathLike | bytes
 READERS = {"pyav": "PyavReader", "decord": "DecordReader", "torchcodec": "TorchcodecReader"}
 """Module of this package → the class in it."""
 
-MAX_PIXELS = 35_651_584
-"""Pixels of a frame (8192 × 4352, what the highest levels of H.264, HEVC and AV1 allow); about 100 MB as RGB."""
-
-MAX_FRAMES = 20_000
-"""Frames decoded for one read: eleven minutes at 30 a second without a keyframe in between."""
-
-MAX_BYTES = 1 << 30
-"""Compressed bytes held for one read: all between the first and the last asked time."""
-
-MAX_SOUND = 3600.0
-"""Seconds of sound decoded for one read."""
-
-MAX_RATE = 768_000
-"""Samples a second of a sound stream, the highest rate that is recorded anywhere."""
-
-SILENT = 1e-4
-"""A sound whose largest sample (channels averaged) is below this is silent: -80 dB of full scale."""
-
 
 class MediaError(Exception):
     """A file that cannot be read; ``str(e)`` is the short reason, without the path."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is read of a file at most; one that asks for more cannot be read (``--data.limits.NAME``).
+
+    Attributes:
+        pixels: of a frame (8192 × 4352, what the highest levels of H.264, HEVC and AV1 allow; about 100 MB as RGB).
+        fps: frames a second.
+        seconds: length of a file.
+        frames: decoded for one read: eleven minutes at 30 a second without a keyframe in between.
+        mebibytes: compressed, held for one read: all between the first and the last asked time.
+        sound: seconds of sound decoded for one read.
+        rate: samples a second of a sound, the highest rate that is recorded anywhere; at least `LOWEST_RATE`.
+        channels: of a sound.
+        memory: GiB that reading one sample may allocate in a reading process (Linux): twice what the largest frames
+            need.
+    """
+
+    pixels: int = 35_651_584
+    fps: float = 1000.0
+    seconds: float = 7200.0
+    frames: int = 20_000
+    mebibytes: float = 1024.0
+    sound: float = 3600.0
+    rate: int = 768_000
+    channels: int = 64
+    memory: float = 4.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not 0 < getattr(self, field.name) < math.inf:
+                raise UserError(f"limits.{field.name} must be above 0, got {getattr(self, field.name)}")
+
+    def refuse(self, name: str, what: str) -> MediaError:
+        """An error for a file that is over the limit of that name."""
+        return MediaError(f"{what}, at most {getattr(self, name):.12g} are read (limits.{name})")
+
+
+LOWEST_RATE = 1000
+"""Samples a second of a sound below which its header is not believed."""
+
+SILENT = 1e-4
+"""A sound whose largest sample (channels averaged) is below this is silent: -80 dB of full scale."""
 
 
 @dataclass(frozen=True)
@@ -144,17 +171,18 @@ class Reader(Protocol):
 
         Raises:
             MediaError: if the file is damaged or ends before an asked time (by more than the last frame's
-                length and 0.1 s), if no sound could be decoded at all, or if it asks for more than the limits
-                ``MAX_…`` of this module.
+                length and 0.1 s), if no sound could be decoded at all, or if it asks for more than the reader's
+                `Limits`.
         """
 
 
-def create_reader(name: str = "pyav") -> Reader:
+def create_reader(name: str = "pyav", limits: Limits = Limits()) -> Reader:
     """A reader by name.
 
     Args:
         name: ``pyav`` (the default: faster, needs no system libraries), ``decord`` (for the picture) or
             ``torchcodec`` (needs the extra of that name).
+        limits: what it reads of a file at most.
 
     Raises:
         UserError: if there is no such reader, or what it needs is not installed.
@@ -162,7 +190,7 @@ def create_reader(name: str = "pyav") -> Reader:
     if name not in READERS:
         raise unknown("reader", name, READERS)
     module = importlib.import_module(f"ssl_av.data.media.{name}")
-    files: Reader = getattr(module, READERS[name])()
+    files: Reader = getattr(module, READERS[name])(limits)
     from ssl_av.data.pack.reader import PackReader
 
     return PackReader(files)

@@ -18,7 +18,8 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from ssl_av.data.media import MAX_BYTES, MAX_PIXELS, MediaError, Source
+from ssl_av.data.media import Limits, MediaError, Source
+from ssl_av.data.media.guard import check_file, check_size, formats, reason_of
 
 SLACK = 1e-3
 """Seconds that a time stamp may be late: Matroska rounds to the millisecond."""
@@ -47,6 +48,7 @@ class Media:
         audio: the first audio stream, or None.
         origin: time stamp in seconds of the beginning of the file: where the earlier of the two starts.
         ticks: seconds of one step of a time stamp, by stream index; as a float, for fractions are slow.
+        limits: what is read of it at most.
     """
 
     container: InputContainer
@@ -54,6 +56,7 @@ class Media:
     audio: AudioStream | None
     origin: float
     ticks: Mapping[int, float]
+    limits: Limits
 
     def time(self, stamp: int, index: int) -> float:
         """Seconds from the beginning of the file of a time stamp of the stream with this index."""
@@ -74,38 +77,34 @@ def seconds(stamp: int | None, base: Fraction | None) -> float:
     return float(stamp * base) if stamp and base else 0.0
 
 
-def is_mp4(source: Source) -> bool:
-    """Whether it is of the MP4 and MOV family, whose header says all that reading needs; False if not there."""
-    if isinstance(source, bytes):
-        return source[4:8] == b"ftyp"
-    try:
-        with open(source, "rb") as file:
-            return file.read(8)[4:] == b"ftyp"
-    except (OSError, ValueError):
-        return False
-
-
 @contextmanager
-def open_media(source: Source, believe: bool = False) -> Iterator[Media]:
+def open_media(source: Source, believe: bool = False, limits: Limits = Limits()) -> Iterator[Media]:
     """Opens a file for reading; what FFmpeg or the system have against it becomes a `MediaError`.
 
     Args:
         source: the path of a file, or its bytes.
         believe: takes the header at its word (`HEADER_ONLY`), for files of which `is_mp4` is true.
+        limits: what is read of it at most.
 
     Raises:
         SeekMissed: if the header that was to be believed does not say when the streams start.
     """
     options = {"protocol_whitelist": "none" if isinstance(source, bytes) else "file"}
+    options["format_whitelist"] = formats()
+    check_file(source)
+    opened = False
     try:
-        # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelist because a playlist that
-        # poses as a video must not reach the network; metadata may be in any encoding and is of no interest.
+        # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelists because a playlist that poses
+        # as a video must reach neither the network nor other files; FFmpeg's own limit of pixels because it decodes
+        # frames to learn of the streams; metadata may be in any encoding and is of no interest.
         with av.open(
             io.BytesIO(source) if isinstance(source, bytes) else "file:" + os.fspath(source),
             "r",
             metadata_errors="ignore",
             container_options=options | HEADER_ONLY if believe else options,
+            options={} if believe else {"max_pixels": str(limits.pixels)},
         ) as container:
+            opened = True
             video = _first(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
             audio = _first(container.streams.audio)
             if video is None and audio is None:
@@ -116,23 +115,15 @@ def open_media(source: Source, believe: bool = False) -> Iterator[Media]:
                 if stream is not None:
                     stream.thread_type = "NONE"  # workers are processes: more threads only get in their way
             if video is not None:
-                check_size(video.codec_context.width, video.codec_context.height)
+                check_size(video.codec_context.width, video.codec_context.height, limits)
                 # For a stream whose size changes on the way the decoder looks itself.
-                video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+                video.codec_context.options = {"max_pixels": str(limits.pixels)}
             ticks = {s.index: seconds(1, s.time_base) for s in (video, audio) if s is not None}
-            yield Media(container, video, audio, _origin(container, video, audio), ticks)
+            yield Media(container, video, audio, _origin(container, video, audio), ticks, limits)
     except (av.FFmpegError, OSError, UnicodeError) as e:
-        raise MediaError(_reason(e, source)) from e
-
-
-def check_size(width: int, height: int) -> None:
-    """Whether a frame is small enough to decode.
-
-    Raises:
-        MediaError: if not: a few kilobytes can hold a picture that fills the memory.
-    """
-    if width * height > MAX_PIXELS:
-        raise MediaError(f"a frame of {width} x {height} pixels, at most {MAX_PIXELS} are read")
+        if isinstance(e, av.ArgumentError) and not opened:  # its format is not one of `formats`
+            raise MediaError("not a video or a sound: a picture, text or a list of other files") from e
+        raise MediaError(reason_of(e, source)) from e
 
 
 def _first(streams: Any) -> Any:
@@ -144,19 +135,6 @@ def _origin(container: InputContainer, *streams: VideoStream | AudioStream | Non
         seconds(s.start_time, s.time_base) for s in streams if s is not None and s.start_time is not None
     ]
     return min(starts, default=(container.start_time or 0) / av.time_base)
-
-
-def _reason(error: Exception, source: Source) -> str:
-    if isinstance(error, UnicodeError):
-        return "a name or a text in it is not valid Unicode"
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    try:
-        if (len(source) if isinstance(source, bytes) else os.path.getsize(source)) == 0:
-            return "the file is empty"
-    except (OSError, ValueError):
-        pass
-    return str(getattr(error, "strerror", None) or error).split("\n")[0].strip().lower()
 
 
 def promised_end(media: Media, stream: VideoStream | AudioStream) -> float | None:
@@ -198,8 +176,10 @@ def gather(media: Media, video: tuple[float, float] | None, audio: tuple[float, 
             packets, last = waiting[index]
             packets.append(packet)
             held += packet.size
-            if held > MAX_BYTES:
-                raise MediaError(f"more than {MAX_BYTES >> 20} MiB lie between the asked times")
+            if held > media.limits.mebibytes * 2**20:
+                raise media.limits.refuse(
+                    "mebibytes", f"{held / 2**20:.3g} MiB or more between the asked times"
+                )
             # A frame is never shown before it is decoded, so that after this nothing earlier can come.
             if packet.dts is not None and packet.dts > last:
                 del waiting[index]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_av.data.media import Frames, Source, VideoRequest
+from ssl_av.data.media import Frames, Limits, Source, VideoRequest
 from ssl_av.data.media.foreign import ForeignReader, asked_times, examine
 from ssl_av.errors import UserError
 
@@ -30,12 +30,12 @@ class DecordReader(ForeignReader):
 
     name = "decord"
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:
         try:
             import decord
         except ImportError as e:
             raise UserError(f"reader 'decord' needs the package decord ({e}): pip install decord") from None
-        super().__init__()
+        super().__init__(limits)
         decord.logging.set_level(decord.logging.QUIET)  # the reason is told once, by us
         self._decord: Any = decord
 
@@ -47,7 +47,7 @@ class DecordReader(ForeignReader):
                 file.write(source)
                 file.flush()
                 return self._picture(file.name, video)
-        known = examine(source)
+        known = examine(source, self._pyav.limits)
         if known is None or known.streams > 1:  # it would perhaps choose another one
             return None
         try:

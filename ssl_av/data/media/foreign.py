@@ -15,14 +15,13 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
-from ssl_av.data.media import AudioRequest, Frames, MediaError, MediaInfo, Source, VideoRequest, Wave
+from ssl_av.data.media import AudioRequest, Frames, Limits, MediaError, MediaInfo, Source, VideoRequest, Wave
 from ssl_av.data.media.container import SLACK, open_media, seconds
 from ssl_av.data.media.picture import check_end, to_rgb
 from ssl_av.data.media.pyav import PyavReader
 
-UNCOUNTABLE = frozenset({"avi", "mpeg", "hls", "concat"})
-"""Containers without presentation times for every frame (the other decoders guess them), and lists of other
-files (the other decoders would follow them anywhere)."""
+UNCOUNTABLE = frozenset({"avi", "mpeg"})
+"""Containers without presentation times for every frame: the other decoders guess them."""
 
 
 class ForeignReader(ABC):
@@ -30,8 +29,8 @@ class ForeignReader(ABC):
 
     name: str
 
-    def __init__(self) -> None:
-        self._pyav = PyavReader()
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self._pyav = PyavReader(limits)
         self._scaler = VideoReformatter()
 
     def probe(self, source: Source) -> MediaInfo:
@@ -92,13 +91,13 @@ class Picture:
     late: float
 
 
-def examine(source: Source) -> Picture | None:
-    """Opens a file with PyAV; None where only PyAV's frames are in step with their times.
+def examine(source: Source, limits: Limits) -> Picture | None:
+    """Opens a file with PyAV, within limits; None where only PyAV's frames are in step with their times.
 
     Raises:
         MediaError: if it cannot be opened or has no picture.
     """
-    with open_media(source) as media:
+    with open_media(source, limits=limits) as media:
         if media.video is None:
             raise MediaError("no video stream")
         if media.container.format.name in UNCOUNTABLE:

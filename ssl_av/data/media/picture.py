@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from ssl_av.data.media import MAX_FRAMES, Frames, MediaError, VideoRequest
+from ssl_av.data.media import Frames, Limits, MediaError, VideoRequest
 from ssl_av.data.media.container import SLACK, Media, Packets, seconds
 
 GRACE = 0.1
@@ -111,7 +111,7 @@ def decode_planned(media: Media, packets: Packets, canvas: Canvas) -> None:
         wanted.setdefault(int(order[rank]), []).append(slot)
     slots = {stamps[position]: places for position, places in wanted.items()}
     runs = _runs(packets.video, stamps, sorted(wanted))
-    _check_count(sum(end - begin for begin, end in runs))
+    _check_count(sum(end - begin for begin, end in runs), media.limits)
     for begin, end in runs:
         previous: int | None = None
         for frame in _decode(media, packets.video, begin, end, wanted):
@@ -168,7 +168,7 @@ def decode_all(media: Media, packets: Packets, canvas: Canvas) -> None:
     last: VideoFrame | None = None
     end = 0.0
     for count, (frame, now, length) in enumerate(_in_order(media, packets, period), start=1):
-        _check_count(count)
+        _check_count(count, media.limits)
         due = []
         while pending and canvas.times[pending[0]] + SLACK < now:
             due.append(pending.pop(0))
@@ -230,9 +230,9 @@ def check_end(asked: float, end: float) -> None:
         raise MediaError(f"the video ends at {end:.2f} s, asked for {asked:.2f} s")
 
 
-def _check_count(count: int) -> None:
-    if count > MAX_FRAMES:
-        raise MediaError(f"more than {MAX_FRAMES} frames would have to be decoded")
+def _check_count(count: int, limits: Limits) -> None:
+    if count > limits.frames:
+        raise limits.refuse("frames", f"{count} frames or more would have to be decoded")
 
 
 def _intact(frame: VideoFrame, media: Media) -> VideoFrame:

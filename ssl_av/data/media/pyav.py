@@ -14,10 +14,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ssl_av.data.media import (
-    MAX_SOUND,
     SILENT,
     AudioRequest,
     Frames,
+    Limits,
     MediaError,
     MediaInfo,
     Source,
@@ -29,13 +29,13 @@ from ssl_av.data.media.container import (
     SeekMissed,
     check_landing,
     gather,
-    is_mp4,
     open_media,
     promised_end,
     seek,
 )
+from ssl_av.data.media.guard import is_mp4
 from ssl_av.data.media.picture import Canvas, PlanFailed, decode_all, decode_planned, is_avi, reorders
-from ssl_av.data.media.sound import check_rate, decode_sound, to_mono
+from ssl_av.data.media.sound import check_sound, decode_sound, to_mono
 
 Span = tuple[float, float]
 
@@ -45,12 +45,13 @@ class PyavReader:
 
     name = "pyav"
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._scaler = VideoReformatter()
+        self.limits = limits
 
     def probe(self, source: Source) -> MediaInfo:
         """See `Reader.probe`."""
-        with open_media(source) as media:
+        with open_media(source, limits=self.limits) as media:
             return probe(media)
 
     def read(
@@ -63,7 +64,7 @@ class PyavReader:
             attempts.insert(0, (True, True, True))
         for believe, seeking, planned in attempts:
             try:
-                with open_media(source, believe) as media:
+                with open_media(source, believe, self.limits) as media:
                     return self._read(media, video, audio, seeking, planned)
             except (SeekMissed, PlanFailed):
                 continue
@@ -133,8 +134,12 @@ def probe(media: Media) -> MediaInfo:
     video_end = _end(media, media.video) if seen is not None else 0.0
     audio_end = _end(media, media.audio) if heard is not None else 0.0
     duration = video_end if seen is not None else audio_end
-    if duration <= 0:
+    if not 0 < duration < math.inf:
         raise MediaError("unknown duration")
+    if duration > media.limits.seconds:
+        raise media.limits.refuse("seconds", f"{duration:.0f} s long")
+    if fps > media.limits.fps:
+        raise media.limits.refuse("fps", f"{fps:.12g} frames a second")
     return MediaInfo(
         duration=duration,
         has_video=seen is not None,
@@ -176,11 +181,11 @@ def _first_sound(media: Media) -> tuple[av.AudioFrame | None, bool]:
     for frame in _sounds(media):
         if first is None:
             first = frame
-            check_rate(frame.sample_rate)
+            check_sound(frame.sample_rate, frame.layout.nb_channels, media.limits)
         if np.abs(to_mono(frame)).max(initial=0.0) >= SILENT:
             return first, False
         decoded += frame.samples / max(frame.sample_rate, 1)
-        if decoded > MAX_SOUND:
+        if decoded > media.limits.sound:
             break
     return first, first is not None
 

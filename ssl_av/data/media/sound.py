@@ -13,7 +13,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from ssl_av.data.media import MAX_RATE, MAX_SOUND, AudioRequest, MediaError, Wave
+from ssl_av.data.media import LOWEST_RATE, AudioRequest, Limits, MediaError, Wave
 from ssl_av.data.media.container import PREROLL, Media, Packets, promised_end
 
 JOIN = 0.01
@@ -65,10 +65,12 @@ def _decode(
             rate = rate or frame.sample_rate
             if frame.sample_rate != rate:
                 raise MediaError("the sound's rate changes within the file")
-            check_rate(rate)
+            check_sound(rate, frame.layout.nb_channels, media.limits)
             total += frame.samples
-            if total > MAX_SOUND * rate:
-                raise MediaError(f"more than {MAX_SOUND:.0f} s of sound would have to be decoded")
+            if total > media.limits.sound * rate:
+                raise media.limits.refuse(
+                    "sound", f"{total / rate:.0f} s of sound or more would have to be decoded"
+                )
             place = end
             if frame.pts is not None:
                 stamped = round(media.time(frame.pts, media.audio.index) * rate)
@@ -86,14 +88,18 @@ def _decode(
     return rate, pieces
 
 
-def check_rate(rate: int) -> None:
-    """Whether a sound's rate can be believed.
+def check_sound(rate: int, channels: int, limits: Limits) -> None:
+    """Whether a sound's rate and its channels can be believed.
 
     Raises:
         MediaError: if not: the header of a WAV file can ask for gigabytes a second.
     """
-    if rate > MAX_RATE:
-        raise MediaError(f"sound at {rate} samples a second, at most {MAX_RATE} are read")
+    if rate > limits.rate:
+        raise limits.refuse("rate", f"sound at {rate} samples a second")
+    if rate < LOWEST_RATE:
+        raise MediaError(f"sound at {rate} samples a second, which is none (at least {LOWEST_RATE})")
+    if channels > limits.channels:
+        raise limits.refuse("channels", f"sound of {channels} channels")
 
 
 def _runs(

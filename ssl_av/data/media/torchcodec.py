@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ssl_av.data.media import AudioRequest, Frames, MediaError, Source, VideoRequest, Wave
+from ssl_av.data.media import AudioRequest, Frames, Limits, MediaError, Source, VideoRequest, Wave
 from ssl_av.data.media.container import PREROLL, Media, open_media, promised_end, seconds
 from ssl_av.data.media.foreign import ForeignReader, asked_times, examine
-from ssl_av.data.media.sound import Piece, check_rate, cut
+from ssl_av.data.media.sound import Piece, check_sound, cut
 from ssl_av.errors import UserError
 
 SHORT = 0.1
@@ -30,7 +30,7 @@ class TorchcodecReader(ForeignReader):
 
     name = "torchcodec"
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = Limits()) -> None:
         try:
             from torchcodec import decoders
         except (ImportError, RuntimeError, OSError) as e:
@@ -38,11 +38,11 @@ class TorchcodecReader(ForeignReader):
                 f"reader 'torchcodec' cannot be loaded ({str(e).strip().splitlines()[0]}): "
                 'pip install "ssl-av[torchcodec]", and the FFmpeg libraries of the system (apt install ffmpeg)'
             ) from None
-        super().__init__()
+        super().__init__(limits)
         self._decoders: Any = decoders
 
     def _picture(self, source: Source, video: Sequence[VideoRequest]) -> list[Frames] | None:
-        known = examine(source)
+        known = examine(source, self._pyav.limits)
         if known is None:
             return None
         try:
@@ -59,10 +59,11 @@ class TorchcodecReader(ForeignReader):
         return self._spread(images, np.arange(len(at)), video)
 
     def _sound(self, source: Source, audio: Sequence[AudioRequest]) -> list[Wave]:
-        with open_media(source) as media:
+        with open_media(source, limits=self._pyav.limits) as media:
             if media.audio is None:
                 raise MediaError("no audio stream")
-            check_rate(media.audio.codec_context.sample_rate)
+            codec = media.audio.codec_context
+            check_sound(codec.sample_rate, codec.layout.nb_channels, media.limits)
             waves = self._decode(source, media, audio)
         return super()._sound(source, audio) if waves is None else waves
 

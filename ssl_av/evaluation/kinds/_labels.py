@@ -10,6 +10,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multilab
 
 from ssl_av.evaluation.features import Features
 from ssl_av.evaluation.kinds import NotApplicableError, Predicted, Results
+from ssl_av.evaluation.rows import each
 
 
 def labelled(features: Features) -> np.ndarray:
@@ -34,12 +35,12 @@ def need(splits: Mapping[str, Features], classes: int) -> None:
 
 
 def sides(wanted: Iterable[str], features: Features) -> list[str]:
-    """The modalities that a protocol measures and a method has.
+    """The modalities that a protocol measures and a method has, or the blocks of one.
 
     Raises:
         NotApplicableError: if there is none.
     """
-    found = [m for m in features.pooled if m in wanted]
+    found = [m for m in features.pooled if m in wanted or m.startswith("block")]
     if not found:
         raise NotApplicableError(f"no {' or '.join(wanted)} backbone")
     return found
@@ -54,7 +55,7 @@ def examples(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def averaged(x: np.ndarray) -> np.ndarray:
     """One vector a sample: the mean over its clips, where they were kept."""
-    return x if x.ndim == 2 else x.mean(axis=1, dtype=np.float32)
+    return x if x.ndim == 2 else each(lambda some: some.mean(axis=1, dtype=np.float32), x)
 
 
 def accuracy(predicted: Predicted, classes: int, top5: bool = False) -> Results:

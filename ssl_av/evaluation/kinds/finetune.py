@@ -73,9 +73,9 @@ def _check(p: Protocol) -> None:
     """What the other kinds leave open is fixed here."""
     if p.modalities != ("video",):
         raise UserError("this kind trains on the picture: modalities must be [video]")
-    if p.pooling.video not in (None, "max", "avg") or p.pooling.audio is not None:
+    if p.pooling.video not in (None, "max", "avg", "method") or p.pooling.audio is not None:
         raise UserError(
-            "pooling.video must be null, max or avg for a network that is trained, and pooling.audio null"
+            "pooling.video must be null, max, avg or method for a network that is trained, and pooling.audio null"
         )
     t = p.train
     if (t.clips, t.place, t.crops, t.warp, p.merge) != (1, "random", 1, 0, "keep"):
@@ -190,7 +190,8 @@ def whole_settings(p: Protocol, inputs: Inputs, own: str, decode_size: int, froz
         **{f.name: getattr(s, f.name) for f in fields(Tuning)},
         frames=seen.frames or inputs.frames, fps=float(seen.fps or inputs.fps), size=size,
         short=round(size / seen.zoom), decode_size=None if seen.size else decode_size,
-        augment=_augment(p.train, own, s.augment), frozen=frozen, pool=p.pooling.video,
+        augment=_augment(p.train, own, s.augment), frozen=frozen,
+        pool=None if p.pooling.of_method("video") else p.pooling.video,
         clips=p.test.clips or 1, crops=p.test.crops,
     )  # fmt: skip
 

@@ -11,6 +11,7 @@ from ssl_av.evaluation.kinds import NotApplicableError, Outcome, Predicted, Spli
 from ssl_av.evaluation.kinds._labels import accuracy, averaged, labelled, need, sides
 from ssl_av.evaluation.neighbours import knn_scores
 from ssl_av.evaluation.protocols import Protocol
+from ssl_av.evaluation.rows import selected
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def knn(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outcome:
     outcome = Outcome({})
     for side in sides(protocol.modalities, train):
         queries, gallery = (
-            torch.from_numpy(averaged(f.pooled[side][keep])) for f, keep in ((test, q), (train, t))
+            torch.from_numpy(averaged(selected(f.pooled[side], keep))) for f, keep in ((test, q), (train, t))
         )
         s = protocol.settings
         scores = knn_scores(queries, gallery, labels, classes, s.k, s.temperature)

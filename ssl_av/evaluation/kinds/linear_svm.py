@@ -6,6 +6,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +25,7 @@ from ssl_av.evaluation.kinds import (
 from ssl_av.evaluation.kinds._labels import accuracy, examples, labelled, need, sides
 from ssl_av.evaluation.kinds._tuned import Choice, add_tuned
 from ssl_av.evaluation.protocols import Protocol
+from ssl_av.evaluation.rows import beside, each, selected, slices, stacked
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outco
     need(splits, classes)
     both: dict[str, Features] = {}
     for name, f in splits.items():
-        joined = np.concatenate([f.pooled["audio"], f.pooled["video"]], axis=-1)
+        joined = beside([f.pooled["audio"], f.pooled["video"]])
         both[name] = dataclasses.replace(f, pooled={**f.pooled, "audio+video": joined})
     outcome = Outcome({})
     for side in ("audio", "video", "audio+video"):
@@ -151,12 +153,12 @@ def fusion(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Outco
 def sweep(splits: Splits, side: str, settings: LinearSVM, classes: int, seed: int, outcome: Outcome) -> None:
     """The sweep over C for one side; adds to ``outcome``."""
     kept = {name: labelled(f) for name, f in splits.items()}
-    x = {name: f.pooled[side][kept[name]] for name, f in splits.items()}
+    x = {name: selected(f.pooled[side], kept[name]) for name, f in splits.items()}
     y = {name: f.label[kept[name]] for name, f in splits.items()}
 
     def fit(parts: tuple[str, ...], costs: Sequence[float]) -> list[tuple[Callable[[str], Predicted], bool]]:
         pairs = [examples(x[part], y[part]) for part in parts]
-        rows, labels = (np.concatenate(p) if len(pairs) > 1 else p[0] for p in zip(*pairs, strict=True))
+        rows, labels = (stacked(p) for p in zip(*pairs, strict=True))
         scale = normaliser(rows, settings.normalise)
 
         def predicting(model: Any) -> Callable[[str], Predicted]:
@@ -192,9 +194,14 @@ def normaliser(x: np.ndarray, how: str) -> Callable[[np.ndarray], np.ndarray]:
     if how == "standard":
         from sklearn.preprocessing import StandardScaler
 
-        return StandardScaler().fit(x).transform
+        scaler = StandardScaler()
+        for some in slices(x):
+            scaler.partial_fit(x[some])
+        return partial(each, scaler.transform)
     if how == "l2":
-        return lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        return partial(
+            each, lambda rows: rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        )
     return lambda rows: rows
 
 
@@ -202,12 +209,14 @@ def decisions(
     model: Any, scale: Callable[[np.ndarray], np.ndarray], x: np.ndarray, classes: int
 ) -> np.ndarray:
     """Decision values [N, classes], averaged over a sample's clips; −∞ for a class that was never trained."""
-    rows = x.reshape(-1, x.shape[-1])
-    decided = np.asarray(model.decision_function(scale(rows)))
-    if decided.ndim == 1:  # two classes have one hyperplane
-        decided = np.stack([-decided, decided], axis=1)
-    if x.ndim == 3:
-        decided = decided.reshape(*x.shape[:2], -1).mean(axis=1)
+
+    def decide(some: np.ndarray) -> np.ndarray:
+        decided = np.asarray(model.decision_function(scale(some.reshape(-1, some.shape[-1]))))
+        if decided.ndim == 1:  # two classes have one hyperplane
+            decided = np.stack([-decided, decided], axis=1)
+        return decided.reshape(*some.shape[:2], -1).mean(axis=1) if some.ndim == 3 else decided
+
+    decided = each(decide, x)
     known = np.asarray(model.classes_)
     if len(known) == classes:
         return decided

@@ -1,0 +1,74 @@
+"""A folder is written by one process; a dead one holds nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ssl_av.bench.running.lock import NAMES, HeldError, holder, is_held, locked
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from ssl_av.bench.running.lock import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def other(folder: Path) -> subprocess.Popen[str]:
+    """Another process that holds the folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path: Path) -> None:
+    folder = tmp_path / "suite"
+    process = other(folder)
+    try:
+        assert is_held(folder)
+        with (
+            pytest.raises(HeldError, match=rf"process {process.pid} on \S+, since .*is working in it"),
+            locked(folder),
+        ):
+            pass
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_killed_process_holds_nothing_although_it_left_its_name(tmp_path: Path) -> None:
+    process = other(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert f"process {process.pid}" in holder(tmp_path)
+    assert not is_held(tmp_path)
+    with locked(tmp_path):
+        assert f"process {os.getpid()}" in holder(tmp_path)
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} < NAMES
+
+
+def test_waiting_for_another_that_ends(tmp_path: Path) -> None:
+    process = other(tmp_path)
+    killer = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process.pid}"])
+    with locked(tmp_path, wait=20):
+        assert str(os.getpid()) in holder(tmp_path)
+    killer.wait()
+    process.wait()
+
+
+def test_an_error_inside_gives_it_back(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path):
+        1 / 0
+    assert not is_held(tmp_path)
+    assert holder(tmp_path) == "another process"

@@ -1,0 +1,146 @@
+"""Runs beside each other: records in the order of the plan, and nothing left running."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ssl_av.bench.records import load_records
+from ssl_av.bench.running import launch, run_suite
+from ssl_av.bench.suite import SuiteFolder, load_suite
+from ssl_av.errors import UserError
+
+METHODS = ["brave", "avid", "stica"]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """Runs a plan whose runs are a function's."""
+
+    def go(one: Callable[..., dict[str, Any]], jobs: int) -> list[dict[str, Any]]:
+        monkeypatch.setattr(launch, "run_in_process", one)
+        suite = load_suite("tiny", {"references": []})
+        folder = SuiteFolder(tmp_path / "suite", suite, "hash", METHODS, "")
+        console = Console(file=io.StringIO())
+        return run_suite._run(suite.plan(METHODS), folder, tmp_path, jobs, 8, console, launch.locally)
+
+    return go
+
+
+def record(config: Any) -> dict[str, Any]:
+    return {
+        "method": config.method["name"], "seed": 0, "status": "completed", "error": None,
+        "results": {}, "cost": {"total_seconds": 1.0},
+    }  # fmt: skip
+
+
+def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
+    together = threading.Barrier(2, timeout=20)
+    shares = []
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        shares.append(share)
+        if config.method["name"] != "stica":
+            together.wait()  # breaks unless two runs go on at once
+        if config.method["name"] == "brave":
+            time.sleep(0.2)  # ends last
+        return record(config)
+
+    assert [r["method"] for r in run(one, 2)] == METHODS
+    assert shares == [2, 2, 2]
+    assert {r["method"] for r in load_records(tmp_path / "suite")} == set(METHODS)
+
+
+def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
+    begun, ended = [], []
+    runs = threading.Event()
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        if config.method["name"] == "avid":
+            assert runs.wait(20)  # else it may be over before the other thread has begun anything
+        begun.append(config.method["name"])
+        if config.method["name"] == "avid":
+            raise KeyboardInterrupt
+        runs.set()
+        if stop.wait(20):
+            ended.append(config.method["name"])
+        raise InterruptedError
+
+    with pytest.raises(KeyboardInterrupt):
+        run(one, 2)
+    assert begun == ["brave", "avid"]
+    assert ended == ["brave"]
+
+
+@pytest.mark.parametrize("jobs", [0, "two", True])
+def test_a_number_of_jobs_that_cannot_be(jobs: object):
+    with pytest.raises(UserError, match="jobs is a number of runs at a time"):
+        load_suite("tiny", {"jobs": jobs})
+
+
+def test_runs_at_once_have_a_gpu_each_and_share_where_there_are_fewer(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-7")
+    together = threading.Barrier(3, timeout=20)
+    seen = []
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        seen.append(gpu)
+        together.wait()
+        return record(config)
+
+    run(one, 3)
+    assert sorted(seen) == ["4", "4", "GPU-7"]
+
+
+def test_a_gpu_is_used_again_by_the_next_run(run, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    busy: list[str] = []
+
+    def one(config, manifest, out, listen, share, stop, gpu):
+        assert gpu not in busy
+        busy.append(gpu)
+        time.sleep(0.05)
+        busy.remove(gpu)
+        return record(config)
+
+    assert len(run(one, 2)) == 3
+
+
+@pytest.mark.parametrize(
+    ("jobs", "gpus", "found"),
+    [(1, ["0", "1"], ["0"]), (3, ["0", "1"], ["0", "1", "0"]), (2, [], [None, None])],
+)
+def test_a_run_has_one_gpu(jobs: int, gpus: list[str], found: list[str | None]):
+    assert launch.shared_gpus(jobs, gpus) == found
+
+
+@pytest.mark.parametrize("said", ["", "-1"])
+def test_hidden_gpus_are_none(said: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", said)
+    assert launch.visible_gpus() == []
+
+
+def test_a_folder_whose_suite_was_killed_at_its_first_breath_is_taken(tmp_path: Path):
+    suite = load_suite("tiny")
+    for left in (".lock", ".lock.json", "suite.part"):
+        (tmp_path / left).write_text("{")
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "ssl-av bench --methods brave,avid,stica")
+    about = json.loads((tmp_path / "suite.json").read_text())
+    assert about["methods"] == METHODS
+
+
+def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: Path):
+    suite = load_suite("tiny")
+    for methods, command in ((["avid"], "first"), (["brave"], "wrong"), (["brave"], "second")):
+        SuiteFolder(tmp_path, suite, "hash", methods, command)
+    about = json.loads((tmp_path / "suite.json").read_text())
+    assert about["command"] == "first\nsecond"
+    assert about["methods"] == ["avid", "brave"]
