@@ -17,10 +17,10 @@ import psutil
 
 DATA = [
     "--data.train", "32", "--data.val", "8", "--data.test", "16", "--data.batch_size", "8", "--data.pack", "none",
-    "--evaluation.clips", "1", "--evaluation.probes", "1", "--data.timeout", "1",
+    "--evaluation.clips", "1", "--evaluation.probes", "1",
 ]  # fmt: skip
 SMALL = ["inputs.size", "32", "networks.video_args.width", "4", "networks.audio_args.width", "4"]
-LONG = ["--budget", "steps=150", "--safety.checkpoint_every", "steps=5"]
+LONG = ["--budget", "steps=40", "--safety.checkpoint_every", "steps=5"]
 
 
 def group(prefix: str, words: list[str]) -> list[str]:
@@ -58,7 +58,7 @@ class Command:
         file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(file, stream)
-        if anew:
+        if anew or alone:
             os.execv(sys.executable, [sys.executable, "-m", "ssl_av", *words])
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stdout, sys.stderr = (os.fdopen(n, "w", buffering=1, closefd=False) for n in (1, 2))

@@ -97,8 +97,8 @@ def reader_killed(case: Case) -> Iterator[None]:
 
 @fault("reader-stopped")
 def reader_stopped(case: Case) -> Iterator[None]:
-    """A reading process that does not come back."""
-    case.workers = "1"
+    """A reading process that does not come back: ten times the limit of one sample is waited for it."""
+    case.workers, case.words = "1", ["--data.timeout", "3"]
     yield
     case.readers(case.process)[0].suspend()
     yield
@@ -132,6 +132,8 @@ def nan(case: Case) -> Iterator[None]:
     yield
     yield
     shutil.rmtree(case.home / "fitted", ignore_errors=True)
+    if case.kind == "fit":
+        shutil.rmtree(case.out)  # with other settings it does not go on in this folder
     case.words = []
     yield
 
@@ -143,7 +145,8 @@ def cut_off(case: Case) -> Iterator[None]:
         shutil.copytree(case.fitted, case.home / "fitted")
     yield
     if case.kind != "eval":
-        time.sleep(2)
+        while not (case.run / "checkpoints" / "last-1.ckpt").exists():
+            time.sleep(0.01)
         case.process.kill()
     last = (case.home / "fitted" if case.kind == "eval" else case.run) / "checkpoints" / "last.ckpt"
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])

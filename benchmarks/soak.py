@@ -2,7 +2,7 @@
 
     python benchmarks/soak.py                          # the tiny suite, all five methods; the better part of an hour
     python benchmarks/soak.py --kills 12 --budget steps=40     # further words are those of `ssl-av bench`
-    python benchmarks/soak.py --quick                          # AVID alone, 30 steps, three kills; two minutes
+    python benchmarks/soak.py --quick                          # AVID alone, 30 steps, four kills; two minutes
 
 `ssl-av bench` is run once and left alone. Then the same command is given again and again while its processes are ended
 by SIGKILL at random times: mostly all of them at once, sometimes the command alone (what it began must end by itself),
@@ -45,7 +45,7 @@ MOSTLY = 0.8
 """Share of the commands that are let be until a run begins: on a slow machine only imports would be killed."""
 
 ALONE = 40.0
-"""Seconds that a process may live on once its command is gone (`bench.running.worker.GRACE`, and PyTorch's own 5)."""
+"""Seconds that a process may live on once its command is gone: `GRACE` of a suite's runs, and PyTorch's own 5."""
 
 QUICK = [
     "--methods", "avid",
@@ -58,7 +58,7 @@ QUICK = [
 def main() -> None:
     """Runs the suite twice and compares; the exit code says what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="AVID alone, 30 steps, three kills")
+    parser.add_argument("--quick", action="store_true", help="AVID alone, 30 steps, four kills")
     parser.add_argument("--kills", type=int, default=30, help="at most so many")
     parser.add_argument(
         "--seconds", type=float, nargs=2, default=(15.0, 60.0), help="from one kill to the next"
@@ -69,7 +69,7 @@ def main() -> None:
     args, more = parser.parse_known_args()
     words = ["--methods", METHODS, "--safety.checkpoint_every", "steps=10", *more]
     if args.quick:
-        words, args.kills, args.seconds = [*QUICK, *more], 3, (14.0, 20.0)
+        words, args.kills, args.seconds = [*QUICK, *more], 4, (5.0, 45.0)
     with tempfile.TemporaryDirectory(prefix="ssl-av-soak-") as scratch:
         folder = args.folder or Path(scratch)
         begun = time.monotonic()

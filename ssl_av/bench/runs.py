@@ -32,13 +32,24 @@ def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
 def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
     """The checkpoint that an interrupted run of this very configuration goes on from; None: it begins anew."""
     last = newest_whole(folder)
-    if (folder / "record.json").is_file() or last is None:
+    if _is_over(folder) or last is None:
         return None
     try:
         same = is_same(load_yaml(folder / "config.yaml"), config)
     except UserError:  # without it nobody knows whose checkpoint this is
         return None
     return last if same else None
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether nothing goes on here: a run is done, or it failed by a mistake in the code."""
+    try:
+        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return not (isinstance(record, dict) and record.get("goes_on"))
 
 
 def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:

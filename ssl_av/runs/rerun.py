@@ -104,6 +104,7 @@ def data_of(file: Path, record: Mapping[str, Any], config: RunConfig, new_data: 
     """
     from ssl_av.data.manifest import Manifest
     from ssl_av.data.once import decode_once
+    from ssl_av.data.pack import pack_at
     from ssl_av.data.prepare import prepare_manifest, restrict
     from ssl_av.data.views import modalities
     from ssl_av.runs.run import asked_views, build_method
@@ -111,17 +112,27 @@ def data_of(file: Path, record: Mapping[str, Any], config: RunConfig, new_data: 
     name = config.data["name"]
     of_suite = file.parent.parent / "manifest.arrow"
     if of_suite.is_file():  # samples that all its methods could use
-        manifest = Manifest.load(of_suite)
+        manifest = here = Manifest.load(of_suite)
+        if not manifest.root.is_dir():
+            raise UserError(
+                f"{file}: what its suite was trained from is gone: {manifest.root}; the suite's own command "
+                "brings a pack in the cache back"
+            )
+        if pack_at(manifest.root) is None:  # a pack stays as it is, whatever becomes of its files
+            found = prepare_manifest(name, config.dataset_args, config.loading)
+            here = restrict(found, ("video", "audio"), name)
     else:
         manifest = prepare_manifest(name, config.dataset_args, config.loading)
-        manifest = decode_once(manifest, name, config.loading, asked_views(build_method(config, manifest)))
+        here = decode_once(manifest, name, config.loading, asked_views(build_method(config, manifest)))
+        manifest = here
     then = record.get("data", {}).get("hash")
-    usable = restrict(manifest, modalities(build_method(config, manifest).views), name)
+    usable = restrict(here, modalities(build_method(config, here).views), name)
     if then is not None and usable.hash != then:
         said = f"{file}: the data '{name}' are others than then (hash {then} then, {usable.hash} now)"
         if not new_data:
             raise UserError(f"{said}; bring back the old ones, or add --new-data")
         print(f"ssl-av: warning: {said}", file=sys.stderr)
+        return here
     return manifest
 
 

@@ -12,7 +12,7 @@ import torch
 
 from ssl_av.config import RunConfig
 from ssl_av.errors import NotFinite, UserError
-from ssl_av.training.resume import newest_whole
+from ssl_av.training.resume import checkpoints, newest_whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -51,8 +51,11 @@ def faults_explained(config: RunConfig, out: Path) -> Iterator[None]:
 
 def left(out: Path) -> str:
     """What a run can go on from."""
-    found = newest_whole(out)
-    return f"; the last good checkpoint is {found} (--resume goes on from it)" if found else ""
+    if found := newest_whole(out):
+        return f"; the last good checkpoint is {found} (--resume goes on from it)"
+    if there := checkpoints(out):  # it takes memory, too, to see whether one is whole
+        return f"; {there[0]} is there (--resume goes on from it if it is whole)"
+    return ""
 
 
 def _memory(config: RunConfig, out: Path) -> UserError:

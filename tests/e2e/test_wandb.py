@@ -8,9 +8,21 @@ from pathlib import Path
 import pytest
 import wandb_files
 
+SECRETS = {
+    "WANDB_API_KEY": "0123456789abcdef" * 2 + "fedcba98", "HF_TOKEN": "hf_made_up_of_nothing",
+    "DB_PASSWORD": "made-up-word",
+    "netrc": "feedc0de" * 5,
+}  # fmt: skip
+
 
 @pytest.mark.slow
-def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench, tmp_path: Path):
+def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench, tmp_path: Path, monkeypatch):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".netrc").write_text(f"machine api.wandb.ai\n  login user\n  password {SECRETS['netrc']}\n")
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("WANDB_API_KEY", "HF_TOKEN", "DB_PASSWORD"):
+        monkeypatch.setenv(name, SECRETS[name])
     out = tmp_path / "bench"
     words = ("bench", "--methods", "crisscross", "--out", out, *small_bench,
              "--wandb", "offline", "--wandb-project", "mine", "--wandb-tags", "a,b", "--wandb-checkpoints")  # fmt: skip
@@ -51,8 +63,12 @@ def test_bench_offline_has_a_run_each_and_one_for_the_suite(ssl_av, small_bench,
         assert [c.path for a in kept for c in a.manifest.contents] == ["last.ckpt"]
         if name.startswith("crisscross"):
             assert found["loss"] == pytest.approx(record["curves"]["loss"][-1][1], rel=1e-5)
-    text = " ".join(p.read_text(errors="replace") for p in out.rglob("*.json"))
-    assert "WANDB_API_KEY" not in text
+    files = [p for p in tmp_path.rglob("*") if p.is_file() and home not in p.parents]
+    assert len(files) > 30
+    for where, data in [(p, p.read_bytes()) for p in files] + [
+        ("said", (done.stdout + done.stderr).encode())
+    ]:
+        assert not [name for name, secret in SECRETS.items() if secret.encode() in data], where
 
 
 def _without_supervised(path: Path) -> Path:

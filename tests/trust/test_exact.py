@@ -15,10 +15,11 @@ import pytorch_lightning as pl
 import torch
 
 from ssl_av.config import Budget, RunConfig
+from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import Interrupted
 from ssl_av.evaluation.callbacks import Collapse
-from ssl_av.runs.run import execute
+from ssl_av.runs.run import build_method, execute
 from ssl_av.training.logs import read_rows
 from ssl_av.training.resume import is_whole, last_checkpoint, newest_whole, peek
 from ssl_av.training.saving import Checkpoints
@@ -66,6 +67,22 @@ def test_with_any_number_of_workers(
     assert alike(state_of(whole), state_of(killed)) == []
 
 
+@pytest.mark.parametrize("name", ["brave", "cma", "crisscross", "stica"])
+def test_no_methods_losses_depend_on_the_number_of_workers(name: str, clips: Manifest, config_of) -> None:
+    """The test above trains one of them; here are the first losses of the others, without a trainer."""
+    found = []
+    for workers in (0, 2):
+        config = config_of(name, workers=workers)
+        pl.seed_everything(config.seed, workers=True, verbose=False)
+        method = build_method(config, clips).train()
+        data = AVDataModule(clips, config.loading, config.seed)
+        data.train_views = method.views
+        batches = [method.transform_batch(batch) for batch in data.train_dataloader()]
+        found.append(torch.stack([method.loss(method(batch), batch)["loss"] for batch in batches]))
+    assert len(found[0]) == 3
+    assert torch.equal(*found)
+
+
 class Signal(pl.Callback):
     """Sends this process a signal in the midst of a step."""
 
@@ -78,7 +95,8 @@ class Signal(pl.Callback):
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "step"), [(signal.SIGTERM, 143, 3), (signal.SIGUSR1, 138, 0), (signal.SIGINT, 130, 2)]
+    ("number", "code", "step"),
+    [(signal.SIGTERM, 143, 3), (signal.SIGHUP, 129, 0), (signal.SIGINT, 130, 2)],
 )
 def test_a_signal_saves_and_ends(
     number: int,

@@ -58,7 +58,8 @@ def perform(
         try:
             execute(config, Manifest.load(manifest), folder, report, resume=begin, share=share)
         except UserError as e:
-            write_record(failure(config, str(e), started), folder)
+            # A disk that was full, memory that was not there: what was trained is good.
+            write_record(failure(config, str(e), started) | {"goes_on": True}, folder)
         except Exception as e:
             traceback.print_exc()
             line = f"{type(e).__name__}: {e}".splitlines()[0]

@@ -1,0 +1,40 @@
+"""What a run's folder says: to be continued, or to be begun."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ssl_av.bench.runs import checkpoint_of, finished
+from ssl_av.config import Budget, RunConfig
+from ssl_av.training.resume import last_checkpoint
+
+RUN = RunConfig({"name": "avid", "dim": 8}, {"name": "synthav"}, Budget(steps=2))
+
+
+@pytest.mark.parametrize(
+    ("record", "goes_on"),
+    [
+        (None, True),  # killed
+        ({"status": "failed", "goes_on": True}, True),  # by a full disk
+        ({"status": "failed"}, False),  # by a mistake of ours
+        ({"status": "completed"}, False),
+        ("{", False),
+    ],
+)
+def test_what_goes_on(record: object, goes_on: bool, tmp_path: Path) -> None:
+    last = last_checkpoint(tmp_path)
+    last.parent.mkdir()
+    parts = {"state_dict": {}, "optimizer_states": [], "lr_schedulers": [], "loops": {}, "global_step": 1}
+    torch.save(parts, last)
+    assert checkpoint_of(tmp_path, RUN) is None, "whose it is is not known"
+    RUN.save(tmp_path / "config.yaml")
+    if record is not None:
+        (tmp_path / "record.json").write_text(record if isinstance(record, str) else json.dumps(record))
+    assert checkpoint_of(tmp_path, RUN) == (last if goes_on else None)
+    assert checkpoint_of(tmp_path, replace(RUN, seed=1)) is None
+    assert (finished(tmp_path, RUN) is not None) == (record == {"status": "completed"})
