@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import shutil
 import tempfile
 from collections import Counter
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,15 @@ from faults import Faults, plant
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """What tests and killed processes leave in the temporary folder goes with the session."""
     if "SSL_AV_TESTS_TEMP" in os.environ:  # a process of pytest-xdist: the folder is the session's
         return
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # pytest's own stays where it is
     folder = tempfile.mkdtemp(prefix="ssl-av-tests-")
     os.environ["SSL_AV_TESTS_TEMP"] = os.environ["TMPDIR"] = tempfile.tempdir = folder
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    # after multiprocessing has removed what it has there, which it does last of all
+    Finalize(None, shutil.rmtree, (folder,), {"ignore_errors": True}, exitpriority=-101)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
