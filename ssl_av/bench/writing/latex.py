@@ -30,7 +30,7 @@ def to_latex(digest: Digest, note: str) -> str:
     table = digest.main
     name = re.sub(r"[^a-z0-9]+", "-", digest.name.lower()).strip("-") or "suite"
     lines = [
-        f"% suite {' '.join(digest.name.split())}, written by ssl-av; needs \\usepackage{{booktabs}}",
+        f"% suite {printable(' '.join(digest.name.split()))}, written by ssl-av; needs \\usepackage{{booktabs}}",
         r"\begin{table*}[t]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}",
         rf"\caption{{{escaped(digest.question)} {escaped(note)}}}",
