@@ -141,15 +141,16 @@ def nan(case: Case) -> Iterator[None]:
 @fault("cut-off")
 def cut_off(case: Case) -> Iterator[None]:
     """Killed, and the last checkpoint was cut off."""
+    last = (case.home / "fitted" if case.kind == "eval" else case.run) / "checkpoints" / "last.ckpt"
     if case.kind == "eval":
         shutil.copytree(case.fitted, case.home / "fitted")
+        last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     yield
     if case.kind != "eval":
-        while not (case.run / "checkpoints" / "last-1.ckpt").exists():
+        while not last.with_name("last-1.ckpt").exists():
             time.sleep(0.01)
         case.process.kill()
-    last = (case.home / "fitted" if case.kind == "eval" else case.run) / "checkpoints" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+        last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
     yield
     shutil.rmtree(case.home / "fitted", ignore_errors=True)
     yield

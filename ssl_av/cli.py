@@ -261,7 +261,10 @@ def run(argv: Sequence[str]) -> int:
         return commands.fit(args, dotted)
     if args.command == "bench":
         return commands.bench(args, dotted, "ssl-av " + shlex.join(argv))
-    return commands.evaluate(args, dotted)
+    from ssl_av.training.faults import machine_explained
+
+    with machine_explained():
+        return commands.evaluate(args, dotted)
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

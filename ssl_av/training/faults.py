@@ -49,6 +49,30 @@ def faults_explained(config: RunConfig, out: Path) -> Iterator[None]:
         raise said from e
 
 
+@contextmanager
+def machine_explained() -> Iterator[None]:
+    """The same for a command that trains nothing (`ssl-av eval`).
+
+    Raises:
+        UserError: instead of the library's error.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as e:
+        raise UserError("out of memory: lower --data.batch_size or --evaluation.clips") from e
+    except (OSError, RuntimeError) as e:
+        if "can't allocate memory" in str(e) or isinstance(e.__cause__, MemoryError):
+            raise UserError("out of memory: lower --data.batch_size or --evaluation.clips") from e
+        seen = _of_the_disk(e)
+        if seen is None:
+            raise
+        where = f"{seen.filename}: " if isinstance(seen.filename, str) else ""
+        raise UserError(
+            f"{where}{seen.strerror}; make room, see to the rights of the folder, or give other ones (--out, --cache); "
+            "the same command goes on with the features that are made"
+        ) from e
+
+
 def left(out: Path) -> str:
     """What a run can go on from."""
     if found := newest_whole(out):
@@ -70,10 +94,8 @@ def _memory(config: RunConfig, out: Path) -> UserError:
 
 def _disk(e: BaseException, out: Path) -> UserError | None:
     """What to say if a disk is behind an error, into whatever torch.save has turned it."""
-    seen: BaseException | None = e
-    while seen is not None and not (isinstance(seen, OSError) and seen.errno in (*FULL, *UNWRITABLE)):
-        seen = seen.__cause__ or seen.__context__
-    if not isinstance(seen, OSError):
+    seen = _of_the_disk(e)
+    if seen is None:
         return None
     where = Path(seen.filename) if isinstance(seen.filename, str) else out
     if seen.errno in UNWRITABLE and where != out and out not in where.parents:
@@ -84,3 +106,11 @@ def _disk(e: BaseException, out: Path) -> UserError | None:
         f"{where} cannot be written: {seen.strerror}{free}; make room or see to the rights of the folder, or give "
         f"another --out{left(out)}"
     )
+
+
+def _of_the_disk(e: BaseException) -> OSError | None:
+    """The error of a disk that is behind an error."""
+    seen: BaseException | None = e
+    while seen is not None and not (isinstance(seen, OSError) and seen.errno in (*FULL, *UNWRITABLE)):
+        seen = seen.__cause__ or seen.__context__
+    return seen if isinstance(seen, OSError) else None

@@ -15,6 +15,7 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation.callbacks import Collapse
 from ssl_av.methods.base import Method
 from ssl_av.runs.run import execute
+from ssl_av.training.faults import machine_explained
 from ssl_av.training.resume import is_whole, last_checkpoint, peek
 from ssl_av.training.saving import write_checkpoint
 
@@ -169,6 +170,27 @@ def test_out_of_memory(error: Exception, clips: Manifest, config_of, monkeypatch
     ):
         execute(config_of("supervised", probes=0), clips, tmp_path)
     assert peek(last_checkpoint(tmp_path))[0] == 4
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            r"^No space left on device; make room.*--out, --cache",
+        ),
+        (
+            PermissionError(errno.EPERM, "Operation not permitted", "a/b.part"),
+            r"^a/b\.part: Operation not permitted;",
+        ),
+        (MemoryError(), "out of memory: lower --data"),
+    ],
+)
+def test_a_machine_that_fails_an_evaluation(error: Exception, says: str) -> None:
+    with pytest.raises(UserError, match=says), machine_explained():
+        raise RuntimeError("[enforce fail]") from error
+    with pytest.raises(RuntimeError, match="ours"), machine_explained():
+        raise RuntimeError("a mistake of ours")
 
 
 def test_what_is_no_fault_of_the_machine_keeps_its_traceback(
