@@ -9,8 +9,8 @@ frames and makes spectrograms, which no way can do without. "ours" is the evalua
 through both networks, averaged, written to the disk and read again, and the k nearest neighbours on top. "again" is
 another protocol on the same features.
 
-The ways take turns, round by round. A ratio is another way's time over ours, of the processor by all threads and
-processes.
+The ways take turns, round by round. A ratio is another way's time over ours in the same round, of the processor by all
+threads and processes, as the median of the rounds and their quartiles: other work on the machine disturbs some of them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def main() -> None:
     keep_freed_memory()  # as `eval` does
     print(f"{os.cpu_count()} cores, {args.workers} reading processes, load average {os.getloadavg()[0]:.2f}")
     print(
-        "networks  bare (cpu)  prepared (cpu)  bare (clock)  target  again: time, clips decoded  clips/s (clock)"
+        "networks  bare (quartiles)     prepared  by the clock  target  again: time, clips decoded  clips/s (clock)"
     )
     with tempfile.TemporaryDirectory(prefix="ssl-av-extraction-") as folder:
         paths = make_clips(Path(folder), files, seconds)
@@ -95,7 +95,7 @@ def line(name: str, data: AVDataModule, clips: int, rounds: int, folder: Path) -
         return {m: torch.cat(list(towers._inputs(m, batch, view, 0))) for m in towers.modalities}
 
     once = ready()
-    spent = {way: np.zeros(2) for way in ("bare", "prepared", "ours", "again")}
+    spent: dict[str, list[np.ndarray]] = {way: [] for way in ("bare", "prepared", "ours", "again")}
     decoded = 0
     # imports and the like, once
     measure(towers, [data], [knn, retrieval], cache=folder / f"features-{name}", clips=clips)
@@ -111,16 +111,22 @@ def line(name: str, data: AVDataModule, clips: int, rounds: int, folder: Path) -
             "ours": ours,
         }
         for way in list(ways)[:: 1 if k % 2 == 0 else -1]:
-            spent[way] += timed(ways[way])
+            spent[way].append(timed(ways[way]))
         counter = Reads()
         ways["again"] = lambda counter=counter, ours=ours: counter.watch(lambda: ours(retrieval))
-        spent["again"] += timed(ways["again"])
+        spent["again"].append(timed(ways["again"]))
         decoded += counter.count
-    cpu, clock = spent["bare"] / spent["ours"]
-    prepared = spent["prepared"][0] / spent["ours"][0]
-    share = spent["again"][0] / spent["ours"][0]
-    rate = rounds * len(data.manifest) * clips / spent["ours"][1]
-    return f"{cpu:11.2f} {prepared:15.2f} {clock:13.2f}  >= {TARGET} {100 * share:11.1f} %, {decoded:14d} {rate:16.1f}"
+    times = {way: np.array(found) for way, found in spent.items()}  # [rounds, 2]
+    low, cpu, high = np.quantile(times["bare"][:, 0] / times["ours"][:, 0], (0.25, 0.5, 0.75))
+    prepared, clock, share = (
+        np.median(times[way][:, k] / times["ours"][:, k])
+        for way, k in (("prepared", 0), ("bare", 1), ("again", 0))
+    )
+    rate = len(data.manifest) * clips / np.median(times["ours"][:, 1])
+    return (
+        f"{cpu:5.2f} ({low:.2f} - {high:.2f}) {prepared:12.2f} {clock:13.2f}  >= {TARGET} {100 * share:11.1f} %, "
+        f"{decoded:14d} {rate:16.1f}"
+    )
 
 
 class Reads:

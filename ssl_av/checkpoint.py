@@ -146,7 +146,7 @@ def saved_from(path: Path, about: Any, state: Any) -> Saved:
     ]
     if wrong:
         raise UserError(f"{path}: not a whole file of ssl-av: {' and '.join(wrong)} cannot be read")
-    return Saved(str(method), dict(settings), dict(state), dict(origin))  # type: ignore[arg-type]
+    return Saved(str(method), dict(settings), dict(state), dict(origin))
 
 
 def _is_weight(name: Any, value: Any) -> bool:

@@ -14,6 +14,7 @@ from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
 from ssl_av.parser import Parser
 from ssl_av.runs import rerun
+from ssl_av.secret import hide
 from ssl_av.text import one_line
 from ssl_av.tracking import commands as tracking
 
@@ -271,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         code = run(sys.argv[1:] if argv is None else argv)
     except UserError as e:
-        print(f"ssl-av: {one_line(e)}", file=sys.stderr)
+        print(f"ssl-av: {one_line(hide(str(e)))}", file=sys.stderr)
         code = 2
     except Interrupted as e:
         print(f"ssl-av: {e.said}", file=sys.stderr)

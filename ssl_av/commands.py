@@ -194,6 +194,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
     out = Path(args.out) if args.out else home
     check_folder("--out", out)
+    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
+    check_folder("--cache", cache)
     console = Console()
     have = dataset_class(config.data["name"]).modalities
     own = trained_hash(Path(subject.said), data) if subject.own else None
@@ -207,8 +209,6 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     guard = Unseen(config.evaluation.leaks, learned_from(subject.trained_on, config.loading))
     folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
                            subject.trained_on, asked_views(method), guard)  # fmt: skip
-    cache = Path(args.cache) if args.cache else (home if subject.own else out) / "features"
-    check_folder("--cache", cache)
     e = config.evaluation
     with Evaluating(console) as said:
         found = measure(

@@ -85,6 +85,9 @@ def check(group: str, target: Any, values: Mapping[str, Any], skip: Sequence[str
     parameters = inspect.signature(target).parameters
     check_names(group, parameters, values, skip)
     refuse_classes(f"--{group}", values)
+    for name in ("strategy", "accelerator"):  # the trainer's, which jsonargparse takes as a class's path
+        if "." in str(values.get(name, "")):
+            raise UserError(f"--{group}.{name} {values[name]}: give a registered name, such as ddp or cpu")
     values = {name: _listed(target, name, value) for name, value in values.items()}
     if not values:
         return {}

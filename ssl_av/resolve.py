@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ssl_av.recipes import Recipe
 
 Dotted = dict[str, Any]
+OBJECTS = ("callbacks", "logger", "profiler", "plugins")
+"""What the trainer takes as objects, which settings do not make."""
 GIVEN = ("method", "data", "evaluation", "trainer", "safety")
 """Groups that a file of `fit` or an option may give."""
 
@@ -167,7 +169,7 @@ def resolve_suite(
             given = checked[group]
             ours = {k: v for k, v in given.items() if k == OPTION} if group == "trainer" else {}
             given = {k: v for k, v in given.items() if k not in ours}
-            checked[group] = ours | check(group, target, given, skip=("callbacks", "logger", "profiler"))
+            checked[group] = ours | check(group, target, given, skip=OBJECTS if group == "trainer" else ())
     if "methods" in checked:
         checked["methods"] = {
             m: check(f"methods.{m}", method_class(m), settings or {}, skip=("num_samples", "num_classes"))

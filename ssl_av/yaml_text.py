@@ -19,7 +19,7 @@ DEEPEST = 40
 _Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Loader(_Safe):  # type: ignore[misc]
+class Loader(_Safe):
     """YAML's safe loader, in which a key is a word and stands once, and a date is a word too."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (as PyYAML has it)
@@ -78,12 +78,12 @@ def _check(text: str) -> None:
     open_nodes: list[tuple[str | None, int]] = []  # anchor, values before it
     count = 0
     for event in yaml.parse(text, Loader=Loader):
-        where = f"line {event.start_mark.line + 1}: "
-        if getattr(event, "tag", None) is not None:
-            raise ValueError(f"{where}tags are not read, such as {event.tag[:60]}")
+        where = f"line {event.start_mark.line + 1}: " if event.start_mark else ""
+        if (tag := getattr(event, "tag", None)) is not None:
+            raise ValueError(f"{where}tags are not read, such as {tag[:60]}")
         before = count
         if isinstance(event, yaml.AliasEvent):
-            count += sizes.get(event.anchor, 1)  # one that is not known is told of by the loader
+            count += sizes.get(str(event.anchor), 1)  # one that is not known is told of by the loader
             if any(anchor == event.anchor for anchor, _ in open_nodes):
                 raise ValueError(f"{where}'*{event.anchor}' stands inside of itself")
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -17,6 +17,7 @@ from typing import Any
 
 from ssl_av.bench.shape import RECORD, misshapen
 from ssl_av.errors import UserError
+from ssl_av.secret import hide
 from ssl_av.text import parse_json, printable
 
 FILE = "records.jsonl"
@@ -89,7 +90,7 @@ def append_record(folder: Path | str, record: Mapping[str, Any]) -> None:
         raise ValueError("a record needs the name of its method under 'method'")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    line = json.dumps(plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+    line = json.dumps(hide(plain(record)), ensure_ascii=False, allow_nan=False) + "\n"
     with open(folder / FILE, "ab+", buffering=0) as file:  # unbuffered: a long record is still one write
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)

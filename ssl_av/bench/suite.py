@@ -18,6 +18,7 @@ from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check
+from ssl_av.secret import hide
 from ssl_av.tracking.settings import Tracking
 from ssl_av.tracking.tensorboard import check_tensorboard
 from ssl_av.training.safety import Safety
@@ -227,7 +228,7 @@ class SuiteFolder:
         # Methods and seeds may come one after the other: it takes all these commands to have the whole again.
         commands = {
             **old.get("commands", {}),
-            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": command,
+            f"{','.join(methods)} {','.join(map(str, suite.seeds))}": hide(command),
         }
         description = {
             "name": suite.name, "question": suite.question,

@@ -64,6 +64,10 @@ def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]
         classes: names.
     """
     for side, numbers in results.items():
+        if all(side in o.hits for o in outcomes) and len(outcomes) == 1:
+            metric, right = outcomes[0].hits[side]
+            found = bootstrap(right, draws=DRAWS, level=LEVEL, seed=SEED)
+            numbers["interval"] = asdict(found) | {"metric": metric}
         if not all(side in o.predicted for o in outcomes):
             continue
         truth, scores = (

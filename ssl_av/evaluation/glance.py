@@ -15,10 +15,10 @@ from ssl_av.data.datamodule import AVDataModule
 from ssl_av.evaluation import diagnostics, figures
 from ssl_av.evaluation.export import Embeddings, save_embeddings
 from ssl_av.evaluation.features import Features
-from ssl_av.evaluation.insight import Side, retrieved
+from ssl_av.evaluation.insight import Side, looked_at, memory_of, related, retrieved
 from ssl_av.evaluation.kinds import Splits
 from ssl_av.evaluation.kinds._labels import averaged
-from ssl_av.evaluation.looking import Sight, pictures_of
+from ssl_av.evaluation.looking import Sight, look, pictures_of
 from ssl_av.evaluation.protocols import MODALITIES, Protocol
 from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
@@ -29,6 +29,8 @@ SAMPLES = 1000
 DPI = 110
 """Of the pictures: a report holds several for each method."""
 VECTORS = "features.npz"
+SHOWN = 3
+"""Samples of which it is drawn where the network looks."""
 
 
 @dataclass
@@ -96,10 +98,13 @@ class Glance:
     def draw(self, method: Method, data: AVDataModule, out: Path, seed: int = 0) -> list[str]:
         """A map of the test split's features, their nearest neighbours in the training split, and the vectors.
 
+        Also Grad-CAM on a few test samples, and what the method's memory relates to each other, if it has one.
+
         Args:
             method: whose features they are.
-            data: where the pictures come from; only those that are shown are read.
-            out: the folder: ``map.png``, ``retrieval-video.png``, ``retrieval-audio.png`` and `VECTORS`.
+            data: of its training; only the samples that are shown are read.
+            out: the folder: ``map.png``, ``retrieval-video.png``, ``retrieval-audio.png``, ``saliency.png``,
+                ``agreement.png`` and `VECTORS`.
             seed: of the map and the queries.
 
         Returns:
@@ -124,6 +129,12 @@ class Glance:
                     classes,
                     seed,
                 )
+        if "video" in test.vectors:
+            some = look(sight, data, "test", clips=1, limit=SHOWN, keep=SHOWN)
+            if some.video is not None:
+                drawn["saliency"] = looked_at(method, sight, some, classes)
+        if (memory := memory_of(method, data)) is not None:
+            drawn["agreement"] = related(memory, sight, data, seed)
         paths = data.manifest.split("test").columns("path")["path"][test.index].tolist()
         vectors = {m: x.astype(np.float16) for m, x in test.vectors.items()}
         save_embeddings(Embeddings(paths, vectors, test.label, classes), out / VECTORS)

@@ -79,7 +79,7 @@ def draw_figures(
         drawn["distributions"] = figures.distributions(runs, seed=seed)
     if seen.video is not None:
         drawn["saliency"] = looked_at(method, sight, seen, classes)
-    memory = _memory(method, data) if known else None
+    memory = memory_of(method, data) if known else None
     if memory is not None:
         drawn["agreement"] = related(memory, sight, data, seed)
     method.train(training)
@@ -261,7 +261,7 @@ def rejected(video: Tensor, audio: Tensor, positives: Tensor, row: int) -> Tenso
     return found[video[found].argsort(descending=True)]
 
 
-def _memory(method: Method, data: AVDataModule) -> MemoryBank | None:
+def memory_of(method: Method, data: AVDataModule) -> MemoryBank | None:
     """The memory of the samples that the data have now, if the method has one."""
     bank = getattr(method, "bank", None)
     fits = isinstance(bank, MemoryBank) and len(bank) == len(data.train) and 3 < len(bank) <= MEMORY

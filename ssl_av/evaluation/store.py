@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ssl_av.bench.running.lock import holder, is_held, locked
+from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
 from ssl_av.whole import whole_file
@@ -78,9 +79,14 @@ class Store:
         wanted, found = {str(c): c for c in columns}, []
         for meta, about in self._passes():
             here = [wanted[name] for name in about["columns"] if name in wanted]
-            if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
-                arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
-                found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
+            try:
+                if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
+                    arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
+                    found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
+            except (OSError, ValueError, EOFError, IndexError, KeyError) as e:
+                raise UserError(
+                    f"{meta.parent}: features that cannot be read ({e}); remove the folder, and they are made anew"
+                ) from None
         return found
 
     def missing(self, columns: Collection[Column], names: np.ndarray) -> tuple[np.ndarray, list[Column]]:

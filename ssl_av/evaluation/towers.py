@@ -52,16 +52,19 @@ class Towers(nn.Module):
     Args:
         method: whose backbones are measured.
         only: the modalities that the data have; a backbone for another one is left out.
-        trained_on: hash of the manifest that the method was trained on, if it is known: only with the same one a
-            memory says something about samples.
+        trained_on: hash of the manifest that the method was trained on, if it is known, or hashes that are its: only
+            with the same one a memory says something about samples.
     """
 
     def __init__(
-        self, method: Method, only: Collection[str] = ("video", "audio"), trained_on: str | None = None
+        self,
+        method: Method,
+        only: Collection[str] = ("video", "audio"),
+        trained_on: str | Collection[str] | None = None,
     ) -> None:
         super().__init__()
         self.method = method
-        self.trained_on = trained_on
+        self.trained_on = {trained_on} if isinstance(trained_on, str) else set(trained_on or ())
         self.modalities = tuple(modality for modality in method.backbones if modality in only)
         self.inputs = method.inputs
         self.rate = int(method.front_end.sample_rate)
@@ -88,7 +91,7 @@ class Towers(nn.Module):
             rows: of its training split.
         """
         bank = getattr(self.method, "bank", None)
-        if not isinstance(bank, MemoryBank) or manifest != self.trained_on or len(bank) != rows:
+        if not isinstance(bank, MemoryBank) or manifest not in self.trained_on or len(bank) != rows:
             return {}
         return {m: getattr(bank, m).float().cpu().numpy() for m in ("video", "audio")}
 
@@ -209,12 +212,14 @@ class Towers(nn.Module):
         return squares(transform, x, aspect, cut.clips.crops, cut.zoom)
 
 
-def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
+def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> set[str]:
     """Hash of the manifest that a run was trained on, by what stands beside its checkpoint's folder.
+
+    Of a pack two: its own, and that of the files that it was made from. Empty where it is not known.
 
     Args:
         checkpoint: of the run.
-        data: that are to be measured on: None comes back if they are others than those of the training.
+        data: that are to be measured on: none comes back if they are others than those of the training.
     """
     run = checkpoint.parent.parent
     try:
@@ -222,9 +227,14 @@ def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> str | None:
         own = load_yaml(run / "config.yaml")["data"]
         # Rendered data of two seeds have one hash: their files are called alike.
         same = all(own.get(k) == data.get(k) for k in {*own, *data} - LOADING_FIELDS)
-        return str(record["data"]["hash"]) if same else None
+        trained = record["data"]
+        return (
+            {trained["hash"], *([trained["pack"]["manifest"]] if "pack" in trained else [])}
+            if same
+            else set()
+        )
     except (OSError, ValueError, KeyError, TypeError, UserError):
-        return None
+        return set()
 
 
 def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int, zoom: float) -> Tensor:

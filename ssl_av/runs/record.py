@@ -14,6 +14,7 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import describe_pack
 from ssl_av.data.prepare import summary
 from ssl_av.data.probing import MISSING
+from ssl_av.secret import hide
 from ssl_av.whole import whole_file
 
 Record = dict[str, Any]
@@ -54,6 +55,6 @@ def write_record(record: Record, out: Path) -> None:
 
 
 def write_json(values: Record, path: Path) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all, and no secret in it."""
     with whole_file(path) as file:
-        json.dump(values, file, indent=1)
+        json.dump(hide(values), file, indent=1)

@@ -79,9 +79,10 @@ class _NormsByShape(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        x = args[0] if args else None  # a batch of one value a channel is for torch to refuse
-        if func is F.batch_norm and kwargs["training"] and x.is_meta and x.numel() > x.shape[1]:
-            return _Norm.apply(x, kwargs["weight"], kwargs["bias"])
+        if func is F.batch_norm and kwargs["training"]:
+            x: Tensor = args[0]
+            if x.is_meta and x.numel() > x.shape[1]:  # a batch of one value a channel is for torch to refuse
+                return _Norm.apply(x, kwargs["weight"], kwargs["bias"])
         return func(*args, **kwargs)
 
 

@@ -114,6 +114,8 @@ def test_every_picture_loads_and_nothing_is_wider_than_the_screen(
     assert set(picked) == {
         {(True, True): 0, (False, True): 1, (True, False): 2, (False, False): -1}[narrow, dark]
     }
+    names = page.evaluate("Math.max(...[...document.querySelectorAll('tbody th')].map(e => e.offsetWidth))")
+    assert names < 0.45 * viewport["width"], "a long name leaves room for numbers"
     assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, paper[4:-1].split(", "))) < 200) == dark

@@ -80,6 +80,20 @@ def test_every_row_of_an_ablation_has_a_number_of_its_paper(name: str):
         assert datasets & set(row.reported), row.name
 
 
+def test_every_row_is_its_recipe_at_toy_size_too():
+    """`tests/recipes/test_shrink.py` trains these, and `tests/e2e/test_suites.py` runs them as suites."""
+    for name in OF_RECIPES:
+        suite = resolve_suite(name, None, {}, {}, shrink=True)
+        for row in suite.rows:
+            here = suite.run_config(row, 0)
+            assert here.method == toy(here.recipe).method, f"{name}: {row}"
+
+
+@cache
+def toy(recipe: str) -> RunConfig:
+    return fitted(recipe, "--shrink")
+
+
 def test_shrunk_rows_are_shrunk_recipes():
     suite = resolve_suite("ablation-avid-table1", None, {}, {}, shrink=True)
     assert suite.name == "ablation-avid-table1-shrunk"

@@ -24,7 +24,7 @@ from ssl_av.errors import UserError
 SUITE = {
     "name": "killed",
     "data": {"name": "synthav", "train": 16, "val": 8, "test": 8, "batch_size": 8, "decode_size": 48},
-    "budget": {"steps": 60},
+    "budget": {"steps": 30},
     "jobs": 1,
     "inputs": {"frames": 8, "fps": 8, "size": 32, "audio_seconds": 1.0, "front_end": "small"},
     "networks": {
@@ -131,7 +131,7 @@ def test_dry_run(bench, whole: Path, tmp_path: Path) -> None:
     assert code == 0, said
     assert not out.exists()
     avid = next(line.split() for line in said.splitlines() if line.strip().startswith("avid"))
-    assert avid[1:5] == ["to", "run", "60", "480"]
+    assert avid[1:5] == ["to", "run", "30", "240"]
     assert avid[-3:] == ["a", "measured", "step"]
     assert "2 of 2 runs to do" in said
 

@@ -100,7 +100,7 @@ def test_pictures_of_rendered_videos(tmp_path: Path, monkeypatch: pytest.MonkeyP
     seen(ANY, {"train": features(16, 0), "test": features(12, 1)})
     out = tmp_path / "figures"
     names = seen.draw(avid(), data, out)
-    assert names == ["map.png", "retrieval-video.png", "retrieval-audio.png"]
+    assert names == ["map.png", "retrieval-video.png", "retrieval-audio.png", "saliency.png", "agreement.png"]
     for name in names:
         with Image.open(out / name) as picture:
             assert picture.width == 880

@@ -127,10 +127,16 @@ def test_a_memory_is_that_of_the_data_that_it_was_trained_on():
 def test_a_run_says_what_it_was_trained_on(tmp_path: Path):
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
     data = {"name": "synthav", "seed": 0, "train": 16, "batch_size": 8}
-    assert trained_hash(checkpoint, data) is None
+    assert trained_hash(checkpoint, data) == set()
     (tmp_path / "record.json").write_text('{"data": {"hash": "abc"}}')
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"data": data}))
-    assert trained_hash(checkpoint, data | {"batch_size": 4}) == "abc"
-    assert trained_hash(checkpoint, data | {"seed": 5}) is None
+    assert trained_hash(checkpoint, data | {"batch_size": 4}) == {"abc"}
+    assert trained_hash(checkpoint, data | {"seed": 5}) == set()
+    (tmp_path / "record.json").write_text('{"data": {"hash": "abc", "pack": {"manifest": "files"}}}')
+    assert trained_hash(checkpoint, data) == {"abc", "files"}
+    assert Towers(create_method("brave", hidden=8, **SMALL), trained_on=("abc", "files")).trained_on == {
+        "abc",
+        "files",
+    }
     (tmp_path / "record.json").write_text("{}")
-    assert trained_hash(checkpoint, data) is None
+    assert trained_hash(checkpoint, data) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -111,6 +112,22 @@ def test_the_meta_device_counts_what_a_real_step_does():
     same, kept_there = cost.one_step(meta, {n: torch.empty(s, device="meta") for n, s in shapes.items()})
     assert flops == same
     assert sum(kept_there) == pytest.approx(sum(kept), rel=0.05)
+
+
+def test_a_budget_of_minutes_is_known_in_time_and_guessed_in_steps(capsys: pytest.CaptureFixture[str]):
+    cost = Cost(
+        parameters={"total": 10}, buffers=0, samples=None, steps=None, batch_size=10, flops=36 * 10**12, activations=1,
+        largest=1, state=0, mixed=False, minutes=3.0,
+    )  # fmt: skip
+    guessed = cost.by_the_clock(0.5)
+    assert (guessed.steps, guessed.samples) == (360, 3600)
+    assert guessed.by_the_clock(9.0) is guessed, "what is counted stays"
+    assert cost.by_the_clock(36.0).hours(1.0) == pytest.approx(0.05), "three minutes"
+    words = ["--budget", "minutes=3", "--tflops", "2", "--method.inputs.size", "32"]
+    assert run(["fit", "--method", "crisscross", "--dry-run", *words]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"steps about [\d,]+ of 32 videos, at 2 TFLOP/s sustained \(--tflops\): known only", out)
+    assert "GPU-hours 0.05 at 2 TFLOP/s" in out
 
 
 def test_memory_and_hours_are_what_they_are_said_to_be():

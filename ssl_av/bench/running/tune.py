@@ -152,7 +152,7 @@ def trial_config(suite: Suite, row: str, settings: Mapping[str, Any]) -> RunConf
         method=merge(config.method, nested(settings)),
         budget=config.budget.scaled(suite.tune.share),
         evaluation=dataclasses.replace(
-            config.evaluation, protocols=(), probes=1, figures=False, elsewhere=()
+            config.evaluation, protocols=(), probes=1, figures=False, elsewhere=(), during=()
         ),
         wandb="off",
         tensorboard=False,
@@ -165,8 +165,18 @@ def _study(out: Path, row: str) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     out.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(out / f"{row}.journal")))
-    return optuna.create_study(study_name=row, storage=storage, direction="maximize", load_if_exists=True)
+    journal = out / f"{row}.journal"
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        study = optuna.create_study(
+            study_name=row, storage=storage, direction="maximize", load_if_exists=True
+        )
+        _ = study.trials
+    except Exception as e:  # a damaged journal raises anything from KeyError to JSONDecodeError
+        raise UserError(
+            f"{journal}: not a journal of trials ({type(e).__name__}: {e}); remove it to begin anew"
+        ) from e
+    return study
 
 
 def _draw(suite: Suite, row: str, number: int, before: Sequence[Any]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ TITLES = {
     "map": "Map of the test split's features (t-SNE)",
     "retrieval-video": "Nearest neighbours by the picture",
     "retrieval-audio": "Nearest neighbours by the sound",
+    "saliency": "Where the picture's network looks (Grad-CAM)",
+    "agreement": "What the memory relates, and what it rejects by its sound",
 }
 DISTRIBUTIONS = "features"
 """Name in plots/ of the figure of all methods together."""

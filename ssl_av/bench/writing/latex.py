@@ -6,6 +6,7 @@ import re
 
 from ssl_av.bench.analysis.digest import Digest
 from ssl_av.bench.analysis.tables import Cell, Row, Table
+from ssl_av.text import printable
 
 GREEK = """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau
 upsilon phi chi psi omega"""
@@ -48,7 +49,7 @@ def to_latex(digest: Digest, note: str) -> str:
 
 def escaped(text: str) -> str:
     """A text whose every character is printed, whatever TeX thinks of it."""
-    return "".join(SIGNS.get(sign, sign) for sign in " ".join(text.split()))
+    return "".join(SIGNS.get(sign, sign) for sign in printable(" ".join(text.split())))
 
 
 def _heads(table: Table) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ssl_av.bench.analysis.digest import Digest
 from ssl_av.bench.analysis.findings import Section
 from ssl_av.bench.analysis.tables import Cell, Table
+from ssl_av.text import printable
 
 
 def to_markdown(
@@ -172,7 +173,9 @@ def escaped(text: str) -> str:
     What only looks like markup stays as it is, for the text is read as it is too: a ``_`` within a word, a ``[``.
     """
     line = re.sub(
-        r"([\\\\`*|]|\](?=[(\[:])|~(?=~)|(?<!\w)_|_(?!\w)|&(?=#?\w+;))", r"\\\1", " ".join(text.split())
+        r"([\\\\`*|]|\](?=[(\[:])|~(?=~)|(?<!\w)_|_(?!\w)|&(?=#?\w+;))",
+        r"\\\1",
+        printable(" ".join(text.split())),
     )
     line = re.sub(r"^(#(?=[#\s])|>|[+-](?=\s)|\d+(?=[.)]\s))", _first, line)
     return line.replace("<", "&lt;")
@@ -186,7 +189,7 @@ def _first(found: re.Match[str]) -> str:
 def _code_span(text: str) -> str:
     fence = _fence(text, 1)
     gap = " " if "`" in text else ""
-    return f"{fence}{gap}{' '.join(text.split())}{gap}{fence}"
+    return f"{fence}{gap}{printable(' '.join(text.split()))}{gap}{fence}"
 
 
 def _code(text: str) -> str:

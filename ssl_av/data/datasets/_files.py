@@ -95,7 +95,7 @@ class Index:
         if not self.found:
             raise UserError(
                 f"--data.root {self.root}: holds {self.size} videos or sounds, at any depth, but none of the {count} "
-                f"that {file} lists, such as {listed}"
+                f"that {file} lists, such as {listed[:200]}"
             )
 
 

@@ -7,21 +7,27 @@ each.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ssl_av.data.views import AudioView, VideoView, Views
 from ssl_av.errors import UserError, unknown
+from ssl_av.text import parse_json, read_text
 
 PACK_FILE = "ssl-av-pack.json"
 MANIFEST_FILE = "manifest.arrow"
 SHARDS = "shards"
 VERSION = 1
 """Raise it whenever a pack that was written before can no longer be read."""
+
+MOST = 1 << 16
+"""Bytes of a pack's description that are read at most."""
+
+LARGEST = 8192
+"""Pixels of a frame's short side that a pack may keep."""
 
 GOP = 12
 """Frames from one keyframe to the next in the form ``video``."""
@@ -71,8 +77,10 @@ class Pack:
             raise unknown("form", self.form, FORMS)
         if self.shape not in SHAPES:
             raise unknown("shape", self.shape, SHAPES)
-        if self.size < 8 or self.size % 2:
-            raise UserError(f"--size {self.size}: give an even number of pixels, at least 8")
+        if not 8 <= self.size <= LARGEST or self.size % 2:
+            raise UserError(
+                f"--size {self.size}: give an even number of pixels, at least 8, at most {LARGEST}"
+            )
         if self.fps is not None and self.fps <= 0:
             raise UserError(f"--fps {self.fps}: frames a second must be more than 0")
         if self.rate < 1000:
@@ -130,9 +138,9 @@ def pack_at(folder: str | os.PathLike[str]) -> Pack | None:
     """
     file = Path(folder) / PACK_FILE
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        if not file.exists():
+            return None
+        values = parse_json(read_text(file, MOST))
     except (OSError, ValueError) as e:
         raise UserError(f"{file}: cannot be read ({e}); remove the folder and pack again") from None
     version = values.get("version") if isinstance(values, Mapping) else None
@@ -140,9 +148,18 @@ def pack_at(folder: str | os.PathLike[str]) -> Pack | None:
         raise UserError(
             f"{file}: a pack of version {version}, this ssl-av reads version {VERSION}: pack again"
         )
+    kinds = {f.name: str(f.type) for f in fields(Pack)}
+    wrong = [
+        name for name, value in values.items() if type(value).__name__ not in kinds.get(name, "").split(" | ")
+    ]
+    wrong = [
+        name for name in wrong if not (name == "fps" and (values[name] is None or type(values[name]) is int))
+    ]
     try:
+        if wrong:
+            raise TypeError(f"wrong: {', '.join(map(str, wrong))[:100]}")
         return Pack(**values)
-    except TypeError as e:
+    except (TypeError, UserError) as e:
         raise UserError(f"{file}: not a pack of ssl-av ({e})") from None
 
 

@@ -87,7 +87,10 @@ class PackReader:
                 stored, asked = f"{sample.height}x{sample.width}", f"{request.size[0]}x{request.size[1]}"
                 raise MediaError(f"the pack holds {stored} pixels, asked for {asked}")
         rate = _rate(member[0]) if audio else 0
-        return (self._picture(sample, video) if video else []), [_sound(sample, rate, r) for r in audio]
+        try:
+            return (self._picture(sample, video) if video else []), [_sound(sample, rate, r) for r in audio]
+        except (ValueError, IndexError, TypeError, OverflowError) as e:  # its parts do not fit each other
+            raise MediaError(f"damaged shard ({e})") from e
 
     def _picture(self, sample: Packed, video: Sequence[VideoRequest]) -> list[Frames]:
         asked = np.concatenate([request.times for request in video])
@@ -196,8 +199,8 @@ def _sample(file: str, row: int) -> Packed:
         sample = _shard(file)[row]
     except FileNotFoundError:
         raise MediaError("no such shard") from None
-    except (OSError, ValueError, IndexError, pa.ArrowException) as e:
-        raise MediaError(f"damaged shard ({str(e).splitlines()[0]})") from e
+    except (OSError, ValueError, IndexError, KeyError, TypeError, AttributeError, pa.ArrowException) as e:
+        raise MediaError(f"damaged shard ({' '.join(str(e).split())[:200]})") from e
     if sample.error is not None:
         raise MediaError(sample.error)
     return sample

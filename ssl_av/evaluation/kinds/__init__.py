@@ -65,12 +65,15 @@ class Outcome:
         predicted: by side; empty for kinds that classify nothing.
         samples: by split, how many were used, of a kind that reads the data itself.
         skipped: path → reason of what such a kind could not read.
+        hits: by side of a kind that searches, the metric that an interval is given of and [N] whether each query was
+            answered.
     """
 
     results: Results
     predicted: dict[str, Predicted] = field(default_factory=dict)
     samples: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    hits: dict[str, tuple[str, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,16 +43,18 @@ def retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) -> Ou
     if query.label.ndim != 1:
         raise NotApplicableError("samples have several labels; a match is one class")
     g, q = labelled(gallery), labelled(query)
-    results: Results = {}
+    outcome = Outcome({})
     for side in sides(protocol.modalities, query):
-        results[side] = _recall(
+        outcome.results[side] = _recall(
             selected(query.pooled[side], q),
             selected(gallery.pooled[side], g),
             query.label[q],
             gallery.label[g],
             protocol,
+            outcome,
+            side,
         )
-    return Outcome(results)
+    return outcome
 
 
 @register_kind("av-retrieval", Retrieval, ("test",), needs=("query", "key"), both=True)
@@ -65,12 +67,13 @@ def av_retrieval(splits: Splits, protocol: Protocol, classes: int, seed: int) ->
     if not {"video", "audio"} <= set(test.query):
         raise NotApplicableError("the method has no space that picture and sound share")
     own = np.arange(len(test))
-    results: Results = {}
+    outcome = Outcome({})
     for query, key in (("audio", "video"), ("video", "audio")):
-        found = _recall(test.query[query], test.key[key], own, own, protocol)
+        side = f"{query}_to_{key}"
+        found = _recall(test.query[query], test.key[key], own, own, protocol, outcome, side)
         chance = {f"chance_{name}": min(int(name[1:]) / len(test), 1.0) for name in found}
-        results[f"{query}_to_{key}"] = found | chance
-    return Outcome(results)
+        outcome.results[side] = found | chance
+    return outcome
 
 
 def _recall(
@@ -79,8 +82,12 @@ def _recall(
     query_id: NDArray[np.int64],
     gallery_id: NDArray[np.int64],
     protocol: Protocol,
+    outcome: Outcome,
+    side: str,
 ) -> Results:
-    """R@k by cosine; memory is bounded whatever the number of samples."""
+    """R@k by cosine, in bounded memory; which queries the first of the ranks answers goes to ``outcome``."""
     x, y = (torch.from_numpy(averaged(z)) for z in (query, gallery))
     found = hits(x, y, torch.from_numpy(query_id), torch.from_numpy(gallery_id), protocol.settings.ranks)
+    first = min(protocol.settings.ranks)
+    outcome.hits[side] = f"r{first}", found[first].numpy()
     return {f"r{k}": float(found[k].float().mean()) for k in protocol.settings.ranks}

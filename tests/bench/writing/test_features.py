@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from PIL import Image
 
 from ssl_av.bench.analysis.columns import diagnostics_table
 from ssl_av.bench.analysis.groups import group_runs
+from ssl_av.bench.merge import merge_suites, report
+from ssl_av.bench.records import append_record
 from ssl_av.bench.report import write_report
 from ssl_av.evaluation.export import Embeddings, save_embeddings
 
@@ -75,3 +78,22 @@ def test_a_row_for_each_of_what_was_diagnosed(record: Callable[..., Record]):
         ["memory of audio", "–", "–", "–", "0.23"],
     ]
     assert not table.footnotes
+
+
+def test_a_report_of_several_suites_shows_the_pictures_of_each(record: Callable[..., Record], tmp_path: Path):
+    for suite, method in (("one", "avid"), ("two", "brave")):
+        folder = tmp_path / suite
+        append_record(folder, drawn(record(method), folder))
+        (folder / "suite.json").write_text(json.dumps({"name": "tiny", "methods": [method]}))
+    assert report([tmp_path / "one", tmp_path / "two"], tmp_path / "both") == 0
+    page = (tmp_path / "both" / "report.html").read_text(encoding="utf-8")
+    for label in ("AVID", "BraVe"):
+        assert f"Map of the test split&#39;s features (t-SNE): {label}" in page
+    text = (tmp_path / "both" / "report.md").read_text(encoding="utf-8")
+    assert "(../two/brave-seed0/figures/map.png)" in text
+    assert (tmp_path / "both" / "plots" / "features.png").is_file()
+    merge_suites([tmp_path / "both", tmp_path / "one"], tmp_path / "all")  # a merge of a merge finds them too
+    assert (
+        str((tmp_path / "two").resolve())
+        in json.loads((tmp_path / "all" / "suite.json").read_text())["merged"]
+    )

@@ -1,0 +1,34 @@
+"""What this process knows of keys and passwords is not written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ssl_av.bench.records import append_record, load_records
+from ssl_av.runs.record import write_json
+from ssl_av.secret import hide
+
+KEY, WORD = "0123456789abcdef" * 2, "made-up word"
+
+
+def test_a_secret_in_a_record_is_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    monkeypatch.setenv("SHORT_KEY", "avid")
+    (tmp_path / ".netrc").write_text(f'machine a login b password "{WORD}"')
+    record = {
+        "method": "avid",
+        "seed": 0,
+        "error": f"HTTP 401: key {KEY}",
+        "config": {"tags": [f"x{WORD}"], "n": 1},
+    }
+    append_record(tmp_path, record)
+    write_json(record, tmp_path / "record.json")
+    for found in (*load_records(tmp_path), json.loads((tmp_path / "record.json").read_text())):
+        assert found == record | {"error": "HTTP 401: key ***", "config": {"tags": ["x***"], "n": 1}}
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / ".netrc").unlink()
+    assert hide(KEY) == KEY
