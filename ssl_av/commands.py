@@ -179,6 +179,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     from ssl_av.quiet import quiet
     from ssl_av.runs.run import asked_views, describe, write_json
     from ssl_av.training.allocator import keep_freed_memory
+    from ssl_av.training.signals import heeded
 
     quiet()
     keep_freed_memory()
@@ -213,7 +214,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
     folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
                            subject.trained_on, asked_views(method), guard)  # fmt: skip
     e = config.evaluation
-    with Evaluating(console) as said:
+    made = f"the same command goes on with the features that are made, in {cache}"
+    with heeded(out, made if e.keep_features else "nothing is kept"), Evaluating(console) as said:
         found = measure(
             towers, folds, protocols, config.seed, cache, e.clips, e.precision, said, glance, e.keep_features
         )
@@ -223,8 +225,8 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         "protocols": found.protocols, "diagnostics": glance.diagnostics(method),
     }  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
-    kept = out / "evaluation" if (out / "record.json").is_file() else out  # a report reads the run's own
-    keep_predictions(found, kept)
+    place = out / "evaluation" if (out / "record.json").is_file() else out  # a report reads the run's own
+    keep_predictions(found, place)
     write_json(record, out / "evaluation.json")
     _say_results(record, console)
     console.print(f"results: {out / 'evaluation.json'}")
@@ -233,10 +235,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
 
         with console.status("drawing figures …"):
             files, record["insight"] = draw_figures(
-                method, folds[0], kept / "figures", seed=config.seed, known=bool(own or not subject.own)
+                method, folds[0], place / "figures", seed=config.seed, known=bool(own or not subject.own)
             )
         write_json(record, out / "evaluation.json")
-        console.print(f"figures: {', '.join(files)} in {kept / 'figures'}")
+        console.print(f"figures: {', '.join(files)} in {place / 'figures'}")
     return 0
 
 

@@ -73,13 +73,14 @@ class Signals(pl.Callback):
 
 
 @contextmanager
-def heeded(folder: Path) -> Iterator[None]:
+def heeded(folder: Path, rest: str = "") -> Iterator[None]:
     """Outside its training a command ends at once at a signal, with the line and the exit code that it has inside.
 
     A handler that somebody else has set (submitit) stays, and so does a signal that is ignored (nohup).
 
     Args:
         folder: of the run, or of the suite.
+        rest: of the line, where no checkpoint of the folder is what the command goes on from.
 
     Raises:
         Interrupted: in place of the signal.
@@ -102,19 +103,20 @@ def heeded(folder: Path) -> Iterator[None]:
     except Interrupted as e:
         if e.said:
             raise
-        raise ended(e.number, folder) from None
+        raise ended(e.number, folder, rest) from None
     except KeyboardInterrupt:
-        raise ended(signal.SIGINT, folder) from None
+        raise ended(signal.SIGINT, folder, rest) from None
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 
 
-def ended(number: int, folder: Path) -> Interrupted:
+def ended(number: int, folder: Path, rest: str = "") -> Interrupted:
     """What a command ends with; a SLURM job that is to make room is put back into the queue."""
     said = f"stopped by {signal.Signals(number).name}; "
-    found = newest_whole(folder)
-    if found is not None:
+    if rest:
+        said += rest
+    elif (found := newest_whole(folder)) is not None:
         said += f"{found} is of step {peek(found)[0]}, the same command with --resume goes on from it"
     elif (folder / "suite.json").is_file():
         said += "the same command goes on"

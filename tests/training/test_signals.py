@@ -38,6 +38,15 @@ def test_a_signal_outside_of_the_training(name: str, run: Path) -> None:
     assert signal.getsignal(number) == before
 
 
+def test_a_signal_while_features_are_made(run: Path) -> None:
+    with pytest.raises(Interrupted) as caught, heeded(run, "the same command goes on with them"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert (caught.value.said, caught.value.code) == (
+        "stopped by SIGTERM; the same command goes on with them",
+        143,
+    )
+
+
 def test_what_is_ignored_stays_ignored(run: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
