@@ -84,6 +84,18 @@ def parse_json(text: str) -> Any:
     return _whole_signs(value) if _HALVES.search(text) else value
 
 
+def read_json(path: Path, most: int = MOST) -> Any:
+    """What a file in JSON says.
+
+    Raises:
+        UserError: as `read_text`, and if it is not JSON.
+    """
+    try:
+        return parse_json(read_text(path, most))
+    except ValueError as e:
+        raise UserError(f"{path}: is not JSON ({one_line(e)})") from None
+
+
 def _whole_signs(value: Any) -> Any:
     """The value with ``?`` for each half of a character, which no file can hold."""
     if isinstance(value, str):

@@ -19,6 +19,7 @@ from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check
 from ssl_av.secret import hide
+from ssl_av.text import read_json
 from ssl_av.tracking.settings import Tracking
 from ssl_av.tracking.tensorboard import check_tensorboard
 from ssl_av.training.safety import Safety
@@ -268,10 +269,9 @@ def before(root: Path, suite: Suite, manifest_hash: str | None = None) -> dict[s
         if root.is_dir() and {p.name for p in root.iterdir()} - NAMES - {PART}:
             raise UserError(f"--out {root}: holds other files and no suite; give a new or empty folder")
         return {}
-    try:
-        old: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise UserError(f"{about}: is not JSON ({e}); mend it, or give another --out") from None
+    old: dict[str, Any] = read_json(about)
+    if not isinstance(old, dict) or not isinstance(old.get("identity", {}), dict):
+        raise UserError(f"{about}: does not say what a suite is; mend it, or give another --out")
     new = json.loads(json.dumps(suite.identity(manifest_hash or "")))
     if manifest_hash is None:
         del new["data_hash"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_av.checks import check_out, differences
 from ssl_av.errors import UserError
+from ssl_av.text import read_json
 from ssl_av.training.group import Group, is_first
 
 if TYPE_CHECKING:
@@ -69,14 +70,9 @@ def read_record(path: Path) -> tuple[Path, dict[str, Any]]:
         UserError: if there is none.
     """
     path = path / "record.json" if path.is_dir() else path
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; give a record.json, or a run's folder") from None
-    except ValueError as e:
-        raise UserError(f"{path}: is not JSON ({e})") from None
+    found = read_json(path)
     if not isinstance(found, Mapping) or "method" not in found:
-        raise UserError(f"{path}: is no record of a run")
+        raise UserError(f"{path}: is no record of a run; give a record.json, or a run's folder")
     return path, dict(found)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ssl_av import errors
+from ssl_av.text import read_json
 from ssl_av.transforms import mel
 
 AVID_STATS = Path(__file__).with_name("avid_spectrogram_stats.json")
@@ -116,7 +116,7 @@ class AvidSpectrogram(FrontEnd):
     def __init__(self, stats: str | Path | None = AVID_STATS) -> None:
         super().__init__()
         self._buffer("window", torch.hann_window(self.n_fft))
-        known = json.loads(Path(stats).read_text()) if stats else {"mean": [0.0], "std": [1.0 - 1e-5]}
+        known = read_json(Path(stats)) if stats else {"mean": [0.0], "std": [1.0 - 1e-5]}
         self._buffer("mean", torch.tensor(known["mean"]))
         self._buffer("std", torch.tensor(known["std"]) + 1e-5)
 

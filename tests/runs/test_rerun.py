@@ -25,7 +25,13 @@ RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=2))
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(None, "give a record.json"), ("{", "is not JSON"), ("[]", "no record"), ("{}", "no record")],
+    [
+        (None, "no such file"),
+        ("{", "is not JSON"),
+        ("[]", "give a record.json"),
+        ("[" * 999, "levels deep"),
+        ("{}", "no record"),
+    ],
 )
 def test_what_is_no_record(text: str | None, says: str, tmp_path: Path) -> None:
     if text is not None:
