@@ -210,7 +210,10 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
             f"{' and '.join(method.backbones)} only"
         )
     protocols = [load_protocol(name) for name in config.evaluation.protocols]
-    guard = Unseen(config.evaluation.leaks, learned_from(subject.trained_on, config.loading))
+    guard = Unseen(
+        config.evaluation.leaks,
+        learned_from(subject.trained_on, config.loading, subject.config.evaluation.leaks),
+    )
     folds = official_folds(config.data, config.loading, towers.modalities, protocols, config.seed,
                            subject.trained_on, asked_views(method), guard)  # fmt: skip
     e = config.evaluation

@@ -87,7 +87,7 @@ def probe_files(
         )
     else:
         found = _one_by_one(Probe(root, reader), here)
-    states = {name: _state(os.path.join(root, name)) for name in here} if kept else {}
+    states = {name: file_state(os.path.join(root, name)) for name in here} if kept else {}
     if progress and here:
         from rich.console import Console
         from rich.progress import track
@@ -144,7 +144,7 @@ class Journal:
         for line in lines:
             try:
                 path, state, answer = json.loads(line)
-                if path in wanted and tuple(state) == _state(os.path.join(self.root, path)):
+                if path in wanted and tuple(state) == file_state(os.path.join(self.root, path)):
                     found[path] = MediaInfo(**answer) if isinstance(answer, dict) else str(answer)
             except (ValueError, TypeError):  # the last line of a run that was killed
                 continue
@@ -174,12 +174,13 @@ def fingerprint(
     states: dict[str, tuple[int, int]] = {}
     for row, path in zip(rows, paths, strict=True):
         if path not in states:
-            states[path] = _state(os.path.join(root, path))
+            states[path] = file_state(os.path.join(root, path))
         digest.update(repr((row, states[path])).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
 
-def _state(path: str) -> tuple[int, int]:
+def file_state(path: str) -> tuple[int, int]:
+    """Size and date of a file, by which another one of the same name is told; -1 of none."""
     try:
         stat = os.stat(path)
     except (OSError, ValueError):

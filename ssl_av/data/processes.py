@@ -9,12 +9,16 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
+from types import ModuleType
 from typing import Any, Generic, TypeVar
 
 from ssl_av.data.watch import lower_memory
@@ -101,7 +105,8 @@ class _Worker(Generic[Item, Answer]):
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, *self._begin), daemon=True)
-        self.process.start()
+        with _apart_from_the_script(self._begin):
+            self.process.start()
         theirs.close()  # so that its death is the end of the pipe
         self.started = False
         self.deadline = time.monotonic() + STARTUP
@@ -161,6 +166,18 @@ class _Worker(Generic[Item, Answer]):
         self.process.kill()
         self.process.join(10)
         self.pipe.close()
+
+
+@contextmanager
+def _apart_from_the_script(sent: object) -> Iterator[None]:
+    """A process that is started within this does not run the user's script again, unless what it is sent is of it."""
+    script = sys.modules["__main__"]
+    if b"__main__" not in bytes(ForkingPickler.dumps(sent)):
+        sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 def _cause(code: int | None) -> str:

@@ -59,13 +59,17 @@ class Unseen:
         policy: ``refuse``, or ``tell``: a warning, and a note in the record.
         learned: what the network was pretrained on, if that is known.
         told: what was found and not refused.
+        measured: whether anything is: else leaks are only told.
         left_out: paths of the training samples that are left out, of the division that was checked last.
+        rows: their numbers, by which a pack has them.
     """
 
     policy: str = "refuse"
     learned: Manifest | None = None
     told: list[Leak] = field(default_factory=list)
+    measured: bool = True
     left_out: frozenset[str] = frozenset()
+    rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.policy not in POLICIES:
@@ -85,7 +89,8 @@ class Unseen:
             UserError: if there are others, unless they are only to be told.
         """
         test = manifest.split("test")
-        rest = np.flatnonzero(manifest.columns("split")["split"] != "test")
+        path, split = manifest.columns("path", "split").values()
+        rest = np.flatnonzero(split != "test")
         own = leaks(manifest.take(rest), test, "training")
         self._judge(
             [leak for leak in own if not leak.copy], name, len(test), "stand in the training split too"
@@ -96,6 +101,7 @@ class Unseen:
         drop = self.policy == "refuse" and not official
         root = os.path.realpath(manifest.root)
         self.left_out = frozenset(os.path.relpath(leak.of, root) for leak in copies) if drop else frozenset()
+        self.rows = tuple(int(i) for i in rest if path[i] in self.left_out) if self.left_out else ()
         if copies:
             what = "left out" if drop else "kept"
             _warn(
@@ -110,7 +116,9 @@ class Unseen:
         if not self.left_out:
             return manifest
         rows = manifest.columns("path", "split")
-        gone = [p in self.left_out and s != "test" for p, s in zip(*rows.values(), strict=True)]
+        pack = pack_at(manifest.root)
+        out = {pack.member(i) for i in self.rows} if pack else self.left_out
+        gone = [p in out and s != "test" for p, s in zip(*rows.values(), strict=True)]
         return manifest.take(np.flatnonzero(~np.array(gone)))
 
     def record(self) -> dict[str, Any]:
@@ -129,7 +137,7 @@ class Unseen:
         first, count = found[0], len({leak.path for leak in found})
         same = f", a copy of {first.of}" if first.copy else ""
         said = f"{count} of the {size} test samples of '{name or 'the manifest'}' {what} (e.g. {first.path}{same})"
-        if self.policy == "refuse":
+        if self.policy == "refuse" and self.measured:
             raise UserError(
                 f"{said}: a result would say nothing of other samples. Test on others, or give --evaluation.leaks tell "
                 "to measure all the same, with a note in the record"
@@ -165,12 +173,13 @@ def leaks(learned: Manifest, tested: Manifest, where: str) -> list[Leak]:
     return found
 
 
-def learned_from(data: Mapping[str, Any] | None, loading: Loading) -> Manifest | None:
+def learned_from(data: Mapping[str, Any] | None, loading: Loading, policy: str = "refuse") -> Manifest | None:
     """The samples that a network was trained on; None where that is not known, or they are not there any more.
 
     Args:
         data: of its run: ``{"name": …}`` with the data set's arguments.
         loading: who reads, if the manifest has to be made again.
+        policy: of that run: with ``tell`` it trained on copies too.
     """
     if data is None:
         return None
@@ -182,7 +191,7 @@ def learned_from(data: Mapping[str, Any] | None, loading: Loading) -> Manifest |
         found = prepare_manifest(data["name"], args, loading)
     except UserError:
         return None
-    guard = Unseen()
+    guard = Unseen(policy)
     with suppress(UserError):
         guard.check(found, data["name"])
     return guard.without(found)
@@ -196,7 +205,7 @@ def unseen(manifest: Manifest, config: RunConfig) -> tuple[Manifest, Unseen]:
         config: the run.
     """
     e = config.evaluation
-    guard = Unseen(e.leaks if e.protocols or e.elsewhere else "tell")
+    guard = Unseen(e.leaks, measured=bool(e.protocols or e.elsewhere))
     files = manifest
     if pack_at(manifest.root) and config.data["name"] != "pack":
         files = prepare_manifest(config.data["name"], config.dataset_args, config.loading)
@@ -227,8 +236,9 @@ def _copies(asked: list[str], there: list[str]) -> Iterator[tuple[str, str]]:
         size = _size(twin)
         if size in sizes:
             alike[size, _ends(twin)].append(twin)
+    shared = {size for size, _ in alike}
     for size, files in sizes.items():
-        for file in files if any(s == size for s, _ in alike) else ():
+        for file in files if size in shared else ():
             for twin in alike.get((size, _ends(file)), ()):
                 if filecmp.cmp(file, twin, shallow=False):
                     yield file, twin

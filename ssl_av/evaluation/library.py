@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
+from ssl_av.data.probing import file_state
 from ssl_av.evaluation.code import code_version
 from ssl_av.evaluation.features import Features, Piece, labels_of, pieces
 from ssl_av.evaluation.kinds import KINDS, Report
@@ -51,6 +53,7 @@ class Library:
         self._made: dict[tuple[Cut, Column], list[_Rows]] = {}
         self._lost: dict[Cut, dict[str, str]] = {}
         self._folders: set[Path] = set()
+        self._names: dict[tuple[int, str], np.ndarray] = {}
 
     def fill(self, data: AVDataModule, protocols: Collection[Protocol], fold: int) -> None:
         """Makes what the protocols need of a fold and is not there yet."""
@@ -61,17 +64,16 @@ class Library:
         order = ("train", "val", "test", "val_as_train")
         for (split, view), columns in sorted(wanted.items(), key=lambda item: order.index(item[0][0])):
             if columns:
-                part = data.manifest.split(SOURCE.get(split, split))
+                part, names = self._part(data, split)
                 said = f"features of {split.replace('_', ' ')}" + (f", fold {fold + 1}" if fold else "")
-                self._make(data, part, view, columns, said)
+                self._make(data, part, names, view, columns, said)
 
     def splits(self, data: AVDataModule, p: Protocol) -> dict[str, Features]:
         """A fold's features as a protocol's kind takes them."""
         out = {}
         for split in KINDS[p.kind].splits(p.settings):
             view, columns = self._cut(p, split), self._columns(p)
-            manifest = data.manifest.split(SOURCE.get(split, split))
-            names = sample_names(manifest)
+            manifest, names = self._part(data, split)
             joined = ((c, _join(self._made.get((view, c), []), names)) for c in columns)
             there = {c: found for c, found in joined if found is not None}
             kept = np.ones(len(names), dtype=bool)
@@ -92,6 +94,13 @@ class Library:
         for folder in self._folders:
             discard(folder)
 
+    def _part(self, data: AVDataModule, split: str) -> tuple[Manifest, np.ndarray]:
+        """A split's samples and their names; the files are looked at once."""
+        part, key = data.manifest.split(SOURCE.get(split, split)), (id(data), SOURCE.get(split, split))
+        if key not in self._names:
+            self._names[key] = sample_names(part, dated=True)
+        return part, self._names[key]
+
     def _cut(self, p: Protocol, split: str) -> Cut:
         part = p.train if split in ("train", "val_as_train") else p.test
         return cut(p, part, self.towers.inputs, self._modalities(p))
@@ -108,8 +117,15 @@ class Library:
             for pool in (pool_names(p.pooling, m) if what == "pooled" else ("own",))
         ]
 
-    def _make(self, data: AVDataModule, part: Manifest, view: Cut, columns: set[Column], said: str) -> None:
-        names = sample_names(part)
+    def _make(
+        self,
+        data: AVDataModule,
+        part: Manifest,
+        names: np.ndarray,
+        view: Cut,
+        columns: set[Column],
+        said: str,
+    ) -> None:
         lost = self._lost.setdefault(view, {})
         known = (_join(self._made.get((view, c), []), names) for c in columns)
         there = np.all([np.full(len(names), False) if k is None else k[0] >= 0 for k in known], axis=0)
@@ -189,14 +205,27 @@ def _paths(manifest: Manifest) -> list[str]:
     return list(manifest.columns("path")["path"])
 
 
-def sample_names(manifest: Manifest) -> np.ndarray:
-    """[N] what tells samples apart, a file and where in it, in 16 bytes each: millions of words take much memory."""
-    columns = manifest.columns("path", "start", "duration").values()
-    words = (
-        f"{p}\t{s:.3f}\t{d:.3f}".encode("utf-8", "surrogateescape") for p, s, d in zip(*columns, strict=True)
-    )
-    digests = (hashlib.blake2b(word, digest_size=16).digest() for word in words)
+def sample_names(manifest: Manifest, dated: bool = False) -> np.ndarray:
+    """[N] what tells samples apart, a file and where in it, in 16 bytes each: millions of words take much memory.
+
+    Args:
+        manifest: the samples.
+        dated: a file's size and date are part of its name, so that another one in its place has another name.
+    """
+    digests = (hashlib.blake2b(word, digest_size=16).digest() for word in _words(manifest, dated))
     return np.fromiter(digests, dtype="S16", count=len(manifest))
+
+
+def _words(manifest: Manifest, dated: bool) -> Iterator[bytes]:
+    last, state = None, ""
+    for p, s, d in zip(*manifest.columns("path", "start", "duration").values(), strict=True):
+        if dated and p != last:
+            last, file = p, os.path.join(manifest.root, p)
+            found = file_state(file)
+            if found[0] < 0:  # a pack's path is that of a shard, and a row
+                found = file_state(file.rpartition("#")[0])
+            state = f"\t{found[0]}\t{found[1]}"
+        yield f"{p}\t{s:.3f}\t{d:.3f}{state}".encode("utf-8", "surrogateescape")
 
 
 def _join(made: Sequence[_Rows], names: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]] | None:

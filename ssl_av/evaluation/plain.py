@@ -137,14 +137,14 @@ def evaluate(
     """
     several = [protocol] if isinstance(protocol, (str, Path, Protocol)) else list(protocol)
     protocols = [load_protocol(p) for p in several]
-    loading, trained_on = loading or Loading(), None
+    loading, trained_on, theirs = loading or Loading(), None, "refuse"
     if isinstance(backbone, (str, Path)):
         subject = load_subject(str(backbone), {}, seed)
-        method, trained_on = subject.method, subject.trained_on
+        method, trained_on, theirs = subject.method, subject.trained_on, subject.config.evaluation.leaks
     else:
         method = _method(backbone, modality, inputs or Inputs(), waveform_rate)
     modes = [(m, m.training) for m in method.modules()]
-    guard = Unseen(leaks, learned_from(trained_on, loading))
+    guard = Unseen(leaks, learned_from(trained_on, loading, theirs))
     try:
         method.eval()
         if isinstance(data, Manifest):

@@ -154,10 +154,17 @@ class Store:
     def _chunk(self, part: Path, begin: int, end: int, held: list[Piece]) -> None:
         """Writes one chunk whole or not at all."""
         names = {c for p in held for c in p.columns}
-        arrays: dict[str, Any] = {
-            str(c): np.concatenate([p.columns[c] for p in held if c in p.columns]).astype(self.dtype)
-            for c in names
-        }
+        with np.errstate(over="ignore"):  # it is looked for below
+            arrays: dict[str, Any] = {
+                str(c): np.concatenate([p.columns[c] for p in held if c in p.columns]).astype(self.dtype)
+                for c in names
+            }
+        for name, x in arrays.items():
+            if not np.isfinite(x).all():  # finite they were, as single precision
+                raise UserError(
+                    f"{name}: features above {np.finfo(self.dtype).max:g} do not fit into {self.dtype}: give "
+                    "--evaluation.precision float32"
+                )
         skipped = {path: reason for p in held for path, reason in p.skipped.items()}
         file = part / f"{begin:012d}-{end:012d}.npz"
         with whole_file(file, "wb") as out:

@@ -90,10 +90,12 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_a_script_needs_a_guard_only_for_work_of_its_own(own: bool, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from ssl_av.data.processes import in_processes\nlist(in_processes(len, ['a'], 1, 60))\n"
+        "from ssl_av.data.processes import in_processes\ndef mine(x): return len(x)\n"
+        f"print(list(in_processes({'mine' if own else 'len'}, ['a'], 1, 60)))\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)],
@@ -102,4 +104,7 @@ def test_a_script_without_a_guard_is_told_so(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    assert "must stand under: if __name__ == '__main__'" in done.stderr
+    if own:
+        assert "must stand under: if __name__ == '__main__'" in done.stderr
+    else:
+        assert (done.stdout, done.stderr) == ("[('a', 1)]\n", "")

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from tiny_esc import plant_esc
 
+from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest
+from ssl_av.data.pack import Pack
+from ssl_av.data.pack.build import build_pack
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
 from ssl_av.evaluation.folds import official_folds
@@ -93,6 +96,14 @@ def test_a_copy_under_another_name_is_left_out_but_not_of_an_official_list(
     assert "1 training samples of 'csv' are copies of test samples" in capsys.readouterr().err
     fold = official_folds(data, LOADING, ["audio"], [load_protocol("knn")], guard=Unseen())[0]
     assert len(fold.manifest) == len(whole) - 1
+    build_pack(
+        whole, Pack("csv", whole.hash, len(whole), form="frames", rate=8000), pack := root.parent / "pack"
+    )
+    packed = PackDataset(pack).manifest()
+    assert guard.without(packed).labels.tolist() == guard.without(whole).labels.tolist()
+    unmeasured = Unseen(measured=False)
+    unmeasured.check(whole, "csv")
+    assert len(unmeasured.without(whole)) == len(whole) - 1
     told = Unseen("tell")
     told.check(whole, "csv")
     assert len(told.without(whole)) == len(whole)
