@@ -10,6 +10,9 @@ from typing import Any
 NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$")
 """How the names of environment variables end that hold one."""
 
+NAMED = frozenset({"method", "name", "row", "recipe", "suite", "status"})
+"""What a record calls things by: a password that happens to be `crisscross` must not take the method's name away."""
+
 SHORTEST = 8
 """Characters of a secret: a shorter one may be part of any word."""
 
@@ -28,7 +31,10 @@ def _hidden(value: Any, found: tuple[str, ...]) -> Any:
             value = value.replace(secret, HIDDEN)
         return value
     if isinstance(value, dict):
-        return {key: _hidden(item, found) for key, item in value.items()}
+        return {
+            key: item if key in NAMED and isinstance(item, str) and item in found else _hidden(item, found)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_hidden(item, found) for item in value]
     return value
@@ -42,4 +48,12 @@ def _secrets() -> tuple[str, ...]:
         found |= {word for _, _, word in hosts if word}
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError, KeyError):
         pass
-    return tuple(sorted((s for s in found if len(s) >= SHORTEST), key=len, reverse=True))
+    # A path that is there (GOOGLE_APPLICATION_CREDENTIALS) says where a secret is, and may be part of other paths.
+    return tuple(sorted((s for s in found if len(s) >= SHORTEST and not _is_path(s)), key=len, reverse=True))
+
+
+def _is_path(value: str) -> bool:
+    try:
+        return os.path.isabs(value) and os.path.exists(value)
+    except ValueError:
+        return False

@@ -32,3 +32,14 @@ def test_a_secret_in_a_record_is_hidden(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("WANDB_API_KEY")
     (tmp_path / ".netrc").unlink()
     assert hide(KEY) == KEY
+
+
+def test_what_is_no_secret_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CROSS_TOKEN", "crisscross")
+    monkeypatch.setenv("LESSKEY", str(tmp_path))
+    record = {
+        "method": "crisscross",
+        "config": {"method": {"name": "crisscross"}, "root": f"{tmp_path}/data"},
+    }
+    assert hide(record | {"error": "no crisscross"}) == record | {"error": "no ***"}

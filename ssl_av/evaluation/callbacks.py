@@ -176,10 +176,6 @@ class Collapse(pl.Callback):
             name: {"std": feature_std(x), "effective_rank": effective_rank(x)} for name, x in kept.items()
         }
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Brings together what several ranks have kept: only the first one goes on."""
-        self.recent = {name: torch.cat(ranks.gather(x)) for name, x in self.recent.items()}
-
     def judge(self, step: int, name: str, values: dict[str, float]) -> None:
         """Counts a measurement.
 

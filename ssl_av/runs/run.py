@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+from contextlib import ExitStack, suppress
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ssl_av.bench.running.lock import locked
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.flow import describe_flow
@@ -44,6 +46,9 @@ from ssl_av.training.saving import write_checkpoint
 from ssl_av.training.signals import heeded
 from ssl_av.training.spending import Plan, spent
 from ssl_av.training.trainer import Training, train
+
+WAIT = 15.0
+"""Seconds to wait for reading processes that a killed training has left: they see soon that it is gone."""
 
 
 def build_method(config: RunConfig, manifest: Manifest) -> Method:
@@ -78,6 +83,7 @@ def execute(
     callbacks: list[pl.Callback] | None = None,
     resume: Path | None = None,
     share: int = 1,
+    hold: bool = True,
 ) -> Record:
     """Runs and measures one method, and writes its folder (DESIGN: config.yaml, checkpoints, metrics.csv, record.json).
 
@@ -89,15 +95,17 @@ def execute(
         callbacks: further Lightning callbacks (a progress bar).
         resume: the checkpoint to continue from (`ssl_av.training.resume.resumable`).
         share: runs that share this machine's cores.
+        hold: keep other commands out of the folder; a suite has done so already.
 
     Returns:
         The record that was written.
 
     Raises:
         Dismissed: in all but the first of several processes, once the training is over.
+        HeldError: if another command works in the folder.
     """
-    with heeded(out), faults_explained(config, out):
-        return _execute(config, manifest, out, report, callbacks, resume, share)
+    with heeded(out), faults_explained(config, out), ExitStack() as held:
+        return _execute(config, manifest, out, report, callbacks, resume, share, held if hold else None)
 
 
 def _execute(
@@ -108,6 +116,7 @@ def _execute(
     callbacks: list[pl.Callback] | None,
     resume: Path | None,
     share: int,
+    held: ExitStack | None,
 ) -> Record:
     started, begin = datetime.now(timezone.utc), time.perf_counter()
     group, first = Group.of(config.trainer), is_first()
@@ -134,6 +143,9 @@ def _execute(
     elsewhere = prepare_elsewhere(config, asked_views(method), files) if first else []
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     if first:
+        if held is not None:
+            with suppress(NotImplementedError):  # a file system without locks
+                held.enter_context(locked(out, WAIT))
         config.save(out / "config.yaml")
     if plan is not None:
         trained = train(config, method, data, plan, out, report, callbacks, resume, share)

@@ -218,5 +218,5 @@ class Checkpoints(Checkpoint):
         self.resumed_at = state_dict["resumed_at"]
         found = list(differences(state_dict.get("settings", self.settings), self.settings))
         self.changed = [*state_dict.get("changed", []), *found]
-        if found:
+        if found and not ranks.own():
             print(f"ssl-av: warning: goes on with other settings: {'; '.join(found)}", file=sys.stderr)

@@ -17,15 +17,21 @@ from ssl_av.data.media import picture as picture_module
 START = [VideoRequest(np.zeros(1))]
 
 
-def still(path: Path, codec: str, pixels: str, width: int, height: int, count: int = 10) -> Path:
-    """A grey video."""
+def still(
+    path: Path, codec: str, pixels: str, width: int, height: int, count: int = 10, uneven: int = 0
+) -> Path:
+    """A grey video; ``uneven``: frames are late by some times so many ticks of 1/90000 s."""
     with av.open(str(path), "w") as out:
         video = out.add_stream(codec, rate=25)
         video.width, video.height, video.pix_fmt = width, height, pixels
         video.codec_context.gop_size = 250
+        if uneven:
+            video.codec_context.time_base = Fraction(1, 90_000)
         for number in range(count):
             frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 100, np.uint8), format="rgb24")
             frame.pts, frame.time_base = number, Fraction(1, 25)
+            if uneven:
+                frame.pts, frame.time_base = number * 3600 + number**3 % 39 * uneven, Fraction(1, 90_000)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
     return path
@@ -188,6 +194,14 @@ def test_the_largest_frame_is_that_of_the_highest_level(tmp_path: Path) -> None:
     bomb = bomb.replace(b"\xba\x82\x03\xe8", b"\xba\x82\x2e\xe0", 1)
     with pytest.raises(MediaError, match="a frame of 12000 x 12000 pixels"):
         create_reader().read(bomb, START)
+
+
+def test_a_guessed_rate_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    path = still(tmp_path / "a.ts", "libx264", "yuv420p", 64, 48, count=60, uneven=90)
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].average_rate is None
+        assert (file.streams.video[0].guessed_rate or 0) > Limits().fps
+    assert create_reader().probe(path).duration == pytest.approx(2.4, abs=0.1)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])

@@ -56,7 +56,7 @@ def perform(
                 tell((what, done, total, numbers))
 
         try:
-            execute(config, Manifest.load(manifest), folder, report, resume=begin, share=share)
+            execute(config, Manifest.load(manifest), folder, report, resume=begin, share=share, hold=False)
         except UserError as e:
             # A disk that was full, memory that was not there: what was trained is good.
             write_record(failure(config, str(e), started) | {"goes_on": True}, folder)

@@ -38,7 +38,7 @@ class Limits:
     Attributes:
         pixels: of a frame (8192 × 4352, what the highest levels of H.264, HEVC and AV1 allow; about 100 MB as RGB).
         fps: frames a second.
-        seconds: length of a file.
+        seconds: length of a file, of which a piece may be all that is read: YouTube takes twelve hours.
         frames: decoded for one read: eleven minutes at 30 a second without a keyframe in between.
         mebibytes: compressed, held for one read: all between the first and the last asked time.
         sound: seconds of sound decoded for one read.
@@ -50,7 +50,7 @@ class Limits:
 
     pixels: int = 35_651_584
     fps: float = 1000.0
-    seconds: float = 7200.0
+    seconds: float = 86_400.0
     frames: int = 20_000
     mebibytes: float = 1024.0
     sound: float = 3600.0

@@ -138,7 +138,8 @@ def probe(media: Media) -> MediaInfo:
         raise MediaError("unknown duration")
     if duration > media.limits.seconds:
         raise media.limits.refuse("seconds", f"{duration:.0f} s long")
-    if fps > media.limits.fps:
+    # Of a variable rate in MPEG-TS, FFmpeg's guess is the clock's 90,000 ticks a second.
+    if fps > media.limits.fps and media.video is not None and media.video.average_rate:
         raise media.limits.refuse("fps", f"{fps:.12g} frames a second")
     return MediaInfo(
         duration=duration,
