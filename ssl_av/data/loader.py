@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import traceback
 import weakref
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data._utils import signal_handling
 
 from ssl_av.data.manifest import Manifest
 from ssl_av.errors import UserError
@@ -95,6 +97,17 @@ def begin_reading(worker: int) -> None:
     Queue._on_queue_feeder_error = staticmethod(lost)  # type: ignore[attr-defined]
 
 
+def _see_the_dead() -> None:
+    """A reading process that ends is seen at once, also after a training.
+
+    Lightning puts back the handlers of all signals that it found, which takes PyTorch's own, set during the training,
+    away; PyTorch believes that it is there still, and would wait for a batch until the time for it is over.
+    """
+    child = getattr(signal, "SIGCHLD", None)
+    if child is not None and signal.getsignal(child) == signal.SIG_DFL:
+        signal_handling._SIGCHLD_handler_set = False
+
+
 class Loader(DataLoader[Batch]):
     """Batches of a `ClipDataset`, with an eye on what cannot be read.
 
@@ -120,6 +133,7 @@ class Loader(DataLoader[Batch]):
         Raises:
             UserError: if too many files cannot be read, or a reading process died or hangs.
         """
+        _see_the_dead()
         with reading_explained():
             for batch in super().__iter__():
                 self._count(batch)

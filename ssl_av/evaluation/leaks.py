@@ -22,6 +22,7 @@ from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import pack_at
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError, unknown
+from ssl_av.training.group import is_first
 
 POLICIES = ("refuse", "tell")
 TOUCHING = 0.05
@@ -147,7 +148,8 @@ class Unseen:
 
 
 def _warn(said: str) -> None:
-    print(f"ssl-av: warning: {said}", file=sys.stderr)
+    if is_first():  # of several processes, which all look
+        print(f"ssl-av: warning: {said}", file=sys.stderr)
 
 
 def leaks(learned: Manifest, tested: Manifest, where: str) -> list[Leak]:

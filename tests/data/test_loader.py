@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data._utils import signal_handling
 
 from ssl_av.data import datamodule, loader
 from ssl_av.data.datamodule import AVDataModule
@@ -120,6 +121,9 @@ def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatc
             raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left")
 
     monkeypatch.setattr(datamodule, "collate", lambda items: {"clip": Large()})
+    if hasattr(signal, "SIGCHLD"):  # as Lightning leaves it after a training
+        monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     begin = time.perf_counter()
     with pytest.raises(
         UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"

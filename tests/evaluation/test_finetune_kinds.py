@@ -206,7 +206,11 @@ def test_any_network_can_be_fine_tuned(data: AVDataModule):
     ("name", "change", "said"),
     [
         ("finetune", {"modalities": ["audio"]}, "modalities must be [video]"),
-        ("finetune", {"pooling": {"video": {"max": [1, 4, 4]}}}, "pooling.video must be null, max, avg or method"),
+        (
+            "finetune",
+            {"pooling": {"video": {"max": [1, 4, 4]}}},
+            "pooling.video must be null, max, avg or method",
+        ),
         ("finetune", {"train": {"clips": 3}}, "train must have clips 1"),
         ("finetune", {"merge": "mean"}, "merge be keep"),
         ("finetune", {"settings": {"blocks": [64]}}, "give kind: online-probe"),
