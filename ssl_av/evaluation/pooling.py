@@ -17,7 +17,7 @@ def pooled(features: Tensor, pool: str) -> Tensor:
 
     Args:
         features: [B, C, T', H', W'] or [B, C, time', frequency'].
-        pool: as `ssl_av.evaluation.views.pool_name` writes it. A kernel of a larger extent than the map is cut to it.
+        pool: as `ssl_av.evaluation.views.pool_names` writes it. A kernel of a larger extent than the map is cut to it.
 
     Raises:
         UserError: if there is no map to pool.
@@ -48,7 +48,7 @@ def block_features(backbone: Backbone, maps: Mapping[str, Tensor], pool: str) ->
     Args:
         backbone: whose maps they are.
         maps: of `stage_maps`.
-        pool: as `ssl_av.evaluation.views.pool_name` writes it: ``block1-9216-of4`` is the first of the last four.
+        pool: as `ssl_av.evaluation.views.pool_names` writes it: ``block1-9216-of4`` is the first of the last four.
     """
     name, size, count = pool.split("-")
     names = _last_stages(backbone, int(count.removeprefix("of")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,9 +49,8 @@ def sections(records: Sequence[Mapping[str, Any]]) -> Sections:
         records: of a suite.
     """
     names = sorted({name for r in records for name in flat(r)})
-    accuracies = [
-        n for n in names if n.startswith("results/") and n.rpartition("/")[2] in ("top1", "map", "r@1")
-    ]
+    accuracies = [n for n in names if re.fullmatch(r"results/[^/]+/[^/]+/(top1|map|r1)", n)]
+    accuracies.sort(key=lambda name: "linear" not in name)  # the first ones stand beside the settings
     curves = {c for r in records for c in (r.get("curves") or {})}
     collapse = [n for n in names if n.startswith("collapse/")]
     figures = list(dict.fromkeys(name for r in records for name in r.get("figures") or ()))

@@ -190,3 +190,19 @@ def test_on_paper(opened: Callable[..., Any]) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 33, 41)"
     assert not page.locator("nav").is_visible()
     assert len(page.pdf(format="A4")) > 10_000
+
+
+def test_a_table_of_many_columns_fits_on_paper(opened: Callable[..., Any]) -> None:
+    page = opened({"width": 703, "height": 900})  # A4 within the page's margins
+    page.emulate_media(media="print")
+    for columns in (18, 23, 30):
+        wide = page.evaluate(
+            """columns => {
+                const scroll = document.querySelector(".scroll");
+                for (const row of [...scroll.querySelectorAll("tr")].slice(1))
+                    while (row.cells.length < columns) row.append(row.cells[2].cloneNode(true));
+                return [scroll.scrollWidth, scroll.clientWidth];
+            }""",
+            columns,
+        )
+        assert wide[0] <= wide[1] + 1, columns  # a border is rounded

@@ -55,6 +55,13 @@ def test_comparison_has_a_row_a_run_and_null_where_a_run_lacks_a_number() -> Non
 def test_panels_are_those_that_there_are_numbers_for() -> None:
     made = sections([record("avid", 0.75)])
     assert [p.keys for p in made["Accuracy"]] == [("results/linear-svm/video/top1",)]
+    more = record("avid", 0.75)
+    more["results"] |= {"retrieval": {"video": {"r1": 0.5, "r5": 0.75}}}
+    more["results"]["linear-svm"]["video"]["std"] = {"top1": 0.01}
+    assert [p.keys[0] for p in sections([more])["Accuracy"]] == [
+        "results/linear-svm/video/top1",
+        "results/retrieval/video/r1",
+    ]
     assert [p.keys for p in made["Learning"]] == [("val/probe_video",), ("loss",)]
     assert [p.keys for p in made["Collapse"]] == [("collapse/video_effective_rank",), ("collapse/video_std",)]
     assert [p.keys for p in made["Cost"]] == [("cost/train_seconds",), ("cost/peak_memory_mb",)]

@@ -173,7 +173,7 @@ def escaped(text: str) -> str:
     What only looks like markup stays as it is, for the text is read as it is too: a ``_`` within a word, a ``[``.
     """
     line = re.sub(
-        r"([\\\\`*|]|\](?=[(\[:])|~(?=~)|(?<!\w)_|_(?!\w)|&(?=#?\w+;))",
+        r"([\\`*|]|\](?=[(\[:])|~(?=~)|(?<!\w)_|_(?!\w)|&(?=#?\w+;))",
         r"\\\1",
         printable(" ".join(text.split())),
     )
