@@ -69,9 +69,9 @@ def plant(root: Path) -> Faults:
     file("empty.mp4", "empty").touch()
     file("text.mp4", "unreadable").write_text("this is no video")
     made.unreadable = {"train/a/empty.mp4": "the file is empty", "train/a/text.mp4": "invalid data"}
-    if hasattr(os, "mkfifo"):  # who opens it waits for ever
-        os.mkfifo(file("hangs.mp4", "unreadable"))
-        made.unreadable["train/a/hangs.mp4"] = "took longer than"
+    if hasattr(os, "mkfifo"):  # who opened it would wait for ever
+        os.mkfifo(file("pipe.mp4", "unreadable"))
+        made.unreadable["train/a/pipe.mp4"] = "is no file but a pipe"
 
     frames, wave = sample(20, 3.0)
     write(file("silent.mp4", "silent"), frames[:24], wave[:24_000] * 0)
