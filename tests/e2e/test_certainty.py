@@ -31,7 +31,7 @@ def test_fit_and_eval_keep_intervals_predictions_figures_and_memories(ssl_av, sm
     assert set(record["diagnostics"]) == {
         "video", "audio", "video_to_audio", "audio_to_video", "memory_video", "memory_audio",
     }  # fmt: skip
-    assert record["figures"] == ["map.png", "retrieval-video.png", "retrieval-audio.png"]
+    assert {"map.png", "retrieval-video.png", "retrieval-audio.png"} < set(record["figures"])
     assert all((out / "figures" / name).is_file() for name in record["figures"])
 
     again = ssl_av("eval", out, "--protocols", "linear-svm,knn,memory", "--out", tmp_path / "measured")
