@@ -192,7 +192,7 @@ def test_the_largest_frame_is_that_of_the_highest_level(tmp_path: Path) -> None:
     whole = still(tmp_path / "a.mkv", "ffv1", "yuv420p", 1000, 1000, count=1).read_bytes()
     bomb = whole.replace(b"\xb0\x82\x03\xe8", b"\xb0\x82\x2e\xe0", 1)  # Matroska's PixelWidth
     bomb = bomb.replace(b"\xba\x82\x03\xe8", b"\xba\x82\x2e\xe0", 1)
-    with pytest.raises(MediaError, match=r"a frame of 12000 x 12000 pixels|invalid data found"):
+    with pytest.raises(MediaError, match="a frame of 12000 x 12000 pixels, at most 35651584"):
         create_reader().read(bomb, START)
 
 

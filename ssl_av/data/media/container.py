@@ -94,11 +94,11 @@ def open_media(source: Source, believe: bool = False, limits: Limits = Limits())
     check_file(source)
     opened = False
     try:
-        # "file:" because a name may look like a protocol ("12:30.mp4"); the whitelists because a playlist that poses
-        # as a video must reach neither the network nor other files; FFmpeg's own limit of pixels because it decodes
-        # frames to learn of the streams; metadata may be in any encoding and is of no interest.
+        # The whitelists because a playlist that poses as a video must reach neither the network nor other files;
+        # FFmpeg's own limit of pixels because it decodes frames to learn of the streams; metadata may be in any
+        # encoding and is of no interest.
         with av.open(
-            io.BytesIO(source) if isinstance(source, bytes) else "file:" + os.fspath(source),
+            _input(source),
             "r",
             metadata_errors="ignore",
             container_options=options | HEADER_ONLY if believe else options,
@@ -123,7 +123,30 @@ def open_media(source: Source, believe: bool = False, limits: Limits = Limits())
     except (av.FFmpegError, OSError, UnicodeError) as e:
         if isinstance(e, av.ArgumentError) and not opened:  # its format is not one of `formats`
             raise MediaError("not a video or a sound: a picture, text or a list of other files") from e
+        _check_told_size(source, options, limits)
         raise MediaError(reason_of(e, source)) from e
+
+
+def _input(source: Source) -> io.BytesIO | str:
+    """With "file:" because a name may look like a protocol ("12:30.mp4")."""
+    return io.BytesIO(source) if isinstance(source, bytes) else "file:" + os.fspath(source)
+
+
+def _check_told_size(source: Source, options: dict[str, str], limits: Limits) -> None:
+    """Says that a frame is too large where FFmpeg, that knows the limit, only called the file broken."""
+    header = options | HEADER_ONLY
+    try:
+        with av.open(_input(source), "r", metadata_errors="ignore", container_options=header) as container:
+            sizes = [(s.codec_context.width, s.codec_context.height) for s in container.streams.video]
+    except (
+        av.FFmpegError,
+        OSError,
+        UnicodeError,
+        AttributeError,
+    ):  # AttributeError: a stream of no known codec
+        return
+    for width, height in sizes:
+        check_size(width, height, limits)
 
 
 def _first(streams: Any) -> Any:
