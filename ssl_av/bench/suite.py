@@ -11,12 +11,12 @@ from typing import Any
 
 from ssl_av.bench.analysis.ablation import check_paper
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
-from ssl_av.bench.running.lock import NAMES
 from ssl_av.bench.runs import run_name
 from ssl_av.bench.space import Range, Tune, nested, sets
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
 from ssl_av.errors import UserError, unknown
+from ssl_av.lock import NAMES
 from ssl_av.options import check
 from ssl_av.secret import hide
 from ssl_av.text import read_json

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ssl_av.bench.running.lock import holder, is_held, locked
 from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
+from ssl_av.lock import holder, is_held, locked
 from ssl_av.whole import whole_file
 
 ABOUT = "columns.json"

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ssl_av.bench.running.lock import NAMES, is_held, locked
 from ssl_av.errors import UserError
 from ssl_av.evaluation.store import ABOUT, ASKED
+from ssl_av.lock import NAMES, is_held, locked
 
 FOLDER = "features"
 """Where a run has them."""

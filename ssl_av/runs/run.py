@@ -13,7 +13,6 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from ssl_av.bench.running.lock import locked
 from ssl_av.config import RunConfig
 from ssl_av.data.datamodule import AVDataModule, ClipDataset
 from ssl_av.data.flow import describe_flow
@@ -31,6 +30,7 @@ from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.evaluation.towers import Towers
 from ssl_av.interop.start import describe as describe_init
 from ssl_av.interop.start import initialise
+from ssl_av.lock import locked
 from ssl_av.methods import create_method, method_class
 from ssl_av.methods.base import Method
 from ssl_av.runs import pictures

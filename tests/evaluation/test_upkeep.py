@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tiny_esc import plant_esc
 
-from ssl_av.bench.running.lock import locked
 from ssl_av.cli import main, run
 from ssl_av.evaluation.upkeep import kept_below
+from ssl_av.lock import locked
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ssl_av.bench.running.lock import HeldError, is_held
 from ssl_av.data.manifest import Manifest
+from ssl_av.lock import HeldError, is_held
 from ssl_av.runs import run
 from ssl_av.training.resume import last_checkpoint
 
 HOLD = """
 import sys
 from pathlib import Path
-from ssl_av.bench.running.lock import locked
+from ssl_av.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -15,13 +15,13 @@ from ssl_av.bench.analysis.wording import duration
 from ssl_av.bench.records import FILE, load_records
 from ssl_av.bench.running.estimate import Estimate, Known, together
 from ssl_av.bench.running.live import clock
-from ssl_av.bench.running.lock import holder, is_held
 from ssl_av.bench.running.only import only
 from ssl_av.bench.running.run_suite import label
 from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
 from ssl_av.config import RunConfig
 from ssl_av.data.loading import cores
+from ssl_av.lock import holder, is_held
 from ssl_av.runs.cost import Cost, measure
 from ssl_av.runs.dry_run import training_samples
 from ssl_av.training.resume import peek

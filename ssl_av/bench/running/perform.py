@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.running.lock import locked
 from ssl_av.bench.runs import checkpoint_of, finished
 from ssl_av.config import RunConfig
+from ssl_av.lock import locked
 
 Message = tuple[str, int, int, dict[str, float]]
 """What is going on, how much of it is done, of how much (0: not known), and numbers by name."""

@@ -14,7 +14,6 @@ from ssl_av.bench.records import FILE, append_record, load_records, plain, row_n
 from ssl_av.bench.report import write_report
 from ssl_av.bench.running.launch import Task, locally
 from ssl_av.bench.running.live import Board
-from ssl_av.bench.running.lock import locked
 from ssl_av.bench.running.only import only
 from ssl_av.bench.running.perform import failure, now
 from ssl_av.bench.running.tune import check_tuning, tune
@@ -29,6 +28,7 @@ from ssl_av.data.prepare import prepare_manifest, restrict
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
 from ssl_av.evaluation.elsewhere import prepare_elsewhere
+from ssl_av.lock import locked
 from ssl_av.methods import method_class
 from ssl_av.runs.run import asked_views, build_method
 from ssl_av.tracking import Tracking

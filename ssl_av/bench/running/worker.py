@@ -14,9 +14,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ssl_av.bench.running.lock import HeldError, holder
 from ssl_av.bench.running.perform import Message, failure, now, perform
 from ssl_av.config import RunConfig
+from ssl_av.lock import HeldError, holder
 
 HELD = 75
 """Exit code of a process that found its folder in use (EX_TEMPFAIL)."""

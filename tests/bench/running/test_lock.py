@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ssl_av.bench.running.lock import NAMES, HeldError, holder, is_held, locked
+from ssl_av.lock import NAMES, HeldError, holder, is_held, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ssl_av.bench.running.lock import locked
+from ssl_av.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
