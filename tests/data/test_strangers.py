@@ -70,7 +70,7 @@ BAD = {
     "list.mp4": "a list of other files", "pipe.mp4": "a pipe", "device.mp4": "a device",
     "circle.mp4": "symbolic links", "folder.mp4": "is a directory", "1hz.wav": "sound at 1 samples a second",
     "10mhz.wav": "at most 768000 are read (limits.rate)", "1000.wav": "no sound could be decoded",
-    "100.wav": "at most 64 are read (limits.channels)", "gif.gif": "invalid",
+    "100.wav": "at most 64 are read (limits.channels)", "gif.gif": "at most 35651584 are read (limits.pixels)",
     "fps.mp4": "1000000 frames a second, at most 1000 are read",
     "hours.mp4": "at most 86400 are read (limits.seconds)", "hours.wav": "at most 86400 are read (limits.seconds)",
     "../outside.mp4": "outside", "/etc/passwd": "outside", "gone.mp4": "no such file",
