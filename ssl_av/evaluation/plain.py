@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,10 +49,11 @@ class Pooled(nn.Module):
         """What the network gives."""
         return _features(self.net(x), x, "the network")
 
-    def last_map(self, x: Tensor) -> Tensor:
-        """[B, C, …], for a protocol that pools it."""
+    @property
+    def last_map(self) -> Callable[[Tensor], Tensor] | None:
+        """From inputs to [B, C, …], for a protocol that pools it; None where the features are all that there is."""
         own = getattr(self.net, "forward_features", None)
-        return _features(own(x), x, "the network's forward_features") if own else self.forward_features(x)
+        return own and (lambda x: _features(own(x), x, "the network's forward_features"))
 
     def pool(self, features: Tensor) -> Tensor:
         """[B, D]."""

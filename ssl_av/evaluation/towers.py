@@ -145,7 +145,8 @@ class Towers(nn.Module):
             features = maps[backbone.stages[-1]]
         elif last_map is None or any(c.pool == "own" for c in columns):
             features = backbone.forward_features(x)
-        last = features if last_map is None or all(c.pool == "own" for c in columns) else last_map(x)
+        mapped = any(c.pool != "own" and not is_block(c.pool) for c in columns)
+        last = last_map(x) if last_map is not None and mapped else features
         out: dict[Column, Tensor] = {}
         embedded = None
         if any(c.what != "pooled" for c in columns):
