@@ -147,24 +147,25 @@ def evaluate(
     if clips < 1:
         raise UserError(f"evaluate: clips must be at least 1, got {clips}")
     protocols = _protocols(protocol)
-    inputs, loading = _settings("inputs", Inputs, inputs), _settings("loading", Loading, loading)
+    seen: Inputs = _settings("inputs", Inputs, inputs)
+    reading: Loading = _settings("loading", Loading, loading)
     if not isinstance(data, Manifest):
-        data, protocols, loading = _place(data, protocols, loading)
+        data, protocols, reading = _place(data, protocols, reading)
     trained_on, theirs = None, "refuse"
     if isinstance(backbone, (str, Path)):
         subject = load_subject(str(backbone), {}, seed)
         method, trained_on, theirs = subject.method, subject.trained_on, subject.config.evaluation.leaks
     else:
-        method = _method(backbone, modality, inputs, waveform_rate)
+        method = _method(backbone, modality, seen, waveform_rate)
     modes = [(m, m.training) for m in method.modules()]
-    guard = Unseen(leaks, learned_from(trained_on, loading, theirs))
+    guard = Unseen(leaks, learned_from(trained_on, reading, theirs))
     try:
         method.eval()
         if isinstance(data, Manifest):
             guard.check(data, "")
             data = guard.without(data)
             asked = {m for p in protocols for m in p.modalities if m in method.backbones}
-            folds = [AVDataModule(restrict(data, asked, "the manifest"), loading, seed)]
+            folds = [AVDataModule(restrict(data, asked, "the manifest"), reading, seed)]
             towers = Towers(method, asked)
             name = ""
         else:
@@ -173,7 +174,7 @@ def evaluate(
             if not towers.modalities:
                 raise UserError(f"'{name}' has no {' or '.join(method.backbones)} to measure this network on")
             args = {k: v for k, v in data.items() if k not in OWN}
-            folds = official_folds(args, loading, towers.modalities, protocols, seed, trained_on, guard=guard)
+            folds = official_folds(args, reading, towers.modalities, protocols, seed, trained_on, guard=guard)
         found = measure(
             towers.eval(), folds, protocols, seed, Path(cache) if cache else None, clips, precision, report
         )
