@@ -5,7 +5,6 @@ from __future__ import annotations
 import wave
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from ssl_av.bench.analysis.comparable import check_comparable
 from ssl_av.data.loading import Loading
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
-from ssl_av.evaluation.certainty import load_predictions
 from ssl_av.evaluation.engine import measure
 from ssl_av.evaluation.folds import official_folds
 from ssl_av.evaluation.plain import Modules
@@ -208,54 +206,6 @@ def test_what_does_not_fit_is_told(sounds: Path):
             nn.Flatten(0), "knn", {"name": "esc50", "root": str(sounds)}, modality="audio", inputs=INPUTS,
             waveform_rate=RATE, loading=LOADING,
         )  # fmt: skip
-
-
-class WithMap(Statistics):
-    """Its forward gives features; `forward_features` the last map."""
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        return x.unflatten(1, (1, 20, -1))
-
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        return {"pooler_output": super().forward(x).flatten(1)}
-
-
-def test_one_data_set_in_a_word_and_settings_as_mappings(sounds: Path, tmp_path: Path):
-    p = load_protocol("avid-esc")
-    pools = replace(p, pooling=replace(p.pooling, audio="max"), inputs=replace(p.inputs, audio_seconds=0.2))
-    plain = {"inputs": {"audio_seconds": 0.2}, "loading": {"batch_size": 8, "num_workers": 0}}
-    how = {"waveform_rate": RATE, "clips": 1, **plain}
-    one = ssl_av.evaluate(
-        WithMap(), ["audio-retrieval", "knn"], f"esc50:{sounds}+fold=2", out=tmp_path, **how
-    )
-    two = evaluate(Statistics(), ["audio-retrieval", "knn"], sounds, fold=2, clips=1)
-    assert one["results"] == two["results"]
-    kept = load_predictions(tmp_path / "predictions" / "knn.npz")["audio"][0]
-    assert (kept.truth == kept.predicted).mean() == one["results"]["knn"]["audio"]["top1"]
-    every = {"name": "esc50", "root": str(sounds), "folds": "all"}
-    record = ssl_av.evaluate(WithMap(), ["audio-retrieval", pools], every, **how)
-    assert record["results"]["audio-retrieval"]["audio"]["interval_over_folds"]["metric"] == "r1"
-    assert record["protocols"]["audio-retrieval"]["numbers"]["folds"] == "all"
-    assert len(record["results"]["avid-esc"]["audio"]["folds"]) == 5
-
-
-@pytest.mark.parametrize(
-    ("protocol", "change", "said"),
-    [
-        (["knn", "knn"], {}, "two protocols are called 'knn'"),
-        ("knn", {"data": {"root": "x"}}, "write it NAME:DIR"),
-        ("knn", {"data": 7}, "or 'esc50:DIR'; got 7"),
-        ("knn", {"data": "esc50:x,ucf101:y"}, "measures one data set"),
-        ("knn", {"clips": 0}, "clips must be at least 1"),
-        ("knn", {"inputs": {"audio_second": 1.0}}, "did you mean .*audio_seconds"),
-        ("knn", {"loading": 8}, r"loading is Loading\(…\) or {name: value}, got 8"),
-        ("knn", {"backbone": len}, "the backbone is an nn.Module"),
-    ],
-)
-def test_what_evaluate_is_not_given(protocol: Any, change: dict[str, Any], said: str):
-    given = {"backbone": Statistics(), "data": {"name": "esc50", "root": "x"}, **change}
-    with pytest.raises(UserError, match=said):
-        ssl_av.evaluate(protocol=protocol, **given)
 
 
 def test_no_fold_is_tested_that_was_trained_on(sounds: Path):
