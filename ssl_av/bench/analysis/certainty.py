@@ -48,7 +48,8 @@ def _intervals(groups: Sequence[Group], found: Sequence[Task]) -> Part:
     columns = [Column(task.title, _ends(task), "percent") for task in found]
     note = (
         "In per cent: Student's t over the seeds, of the mean that the tables above give with its sample standard "
-        "deviation. It is of training once more on the same data; it says nothing of other test samples."
+        "deviation, cut at 0 and 100. It is of training once more on the same data; it says nothing of other test "
+        "samples."
     )
     return Part((), build("95 % intervals over seeds", columns, groups), note)
 
@@ -59,7 +60,8 @@ def _ends(task: Task) -> Callable[[Group], str]:
         interval = over_runs(number.values, level=LEVEL).interval if number else None
         if interval is None:
             return "one seed" if number else ""
-        return f"{formatted(interval.low, 'percent')} to {formatted(interval.high, 'percent')}"
+        low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+        return f"{formatted(low, 'percent')} to {formatted(high, 'percent')}"
 
     return ends
 
