@@ -8,26 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from ssl_av.bench.analysis.axes import SPENT_AS, axis_column
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number, get
 from ssl_av.bench.analysis.tables import Cell, Column, Row, Table, cell
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.records import find
 
 PROTOCOLS = ("linear-svm", "retrieval", "av-retrieval")
 """Protocols of the main table; whatever else was measured goes into a table of its own."""
-
-WORDS = {
-    "video": "video",
-    "audio": "audio",
-    "audio_to_video": "audio → video",
-    "video_to_audio": "video → audio",
-    "memory_video": "memory of video",
-    "memory_audio": "memory of audio",
-    "std": "feature std",
-    "effective_rank": "effective rank",
-    "top1": "top-1",
-    "top5": "top-5",
-    "map": "mAP",
-    "clip_top1": "top-1 of clips",
-    "clip_map": "mAP of clips",
-}
 
 
 def main_columns(groups: Sequence[Group]) -> list[Column]:
@@ -161,13 +146,6 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
     if any(_first(group, "stages") for group in groups):
         columns.append(Column("stages", _stages))
     return columns
-
-
-def word(name: str) -> str:
-    """The reader's word for a key of a record."""
-    if re.fullmatch(r"[rp]\d+", name):  # recall, precision
-        return f"{name[0].upper()}@{name[1:]}"
-    return WORDS.get(name) or name.replace("_", " ")
 
 
 def said_budget(budget: object) -> str:

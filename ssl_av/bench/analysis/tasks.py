@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssl_av.bench.analysis.columns import word
 from ssl_av.bench.analysis.groups import Group, get
+from ssl_av.bench.analysis.words import word
 
 METRICS = ("top1", "map", "r1", "accuracy", "auc")
 """The number that speaks for a protocol is the first of these that it has; higher is better in all."""
