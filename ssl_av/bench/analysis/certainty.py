@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ssl_av.bench.analysis.findings import Part, Section
 from ssl_av.bench.analysis.groups import Group
+from ssl_av.bench.analysis.headline import main_tasks
 from ssl_av.bench.analysis.pairs import LEVEL, SAME, Pair, over_samples, over_seeds, pair_table
 from ssl_av.bench.analysis.predictions import right_of
 from ssl_av.bench.analysis.ranking import rank, ranking_part
 from ssl_av.bench.analysis.tables import Column, Table, build, formatted
-from ssl_av.bench.analysis.tasks import Task, main_tasks, tasks
+from ssl_av.bench.analysis.tasks import Task, tasks
 from ssl_av.evaluation.statistics import over_runs
 
 ONE_SEED = (

@@ -50,14 +50,6 @@ def tasks(groups: Sequence[Group]) -> list[Task]:
     return found
 
 
-def main_tasks(groups: Sequence[Group]) -> list[Task]:
-    """The tasks that pairs of methods are compared on: the linear SVM's, else the first protocol's."""
-    found = tasks(groups)
-    return [task for task in found if task.protocol == "linear-svm"] or [
-        task for task in found if task.protocol == found[0].protocol
-    ]
-
-
 def _keys(levels: Iterable[object]) -> list[str]:
     keys = (str(key) for level in levels if isinstance(level, Mapping) for key in level)
     return [key for key in dict.fromkeys(keys) if key != "skipped"]
