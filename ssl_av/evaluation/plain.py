@@ -131,7 +131,8 @@ def evaluate(
         loading: how samples are loaded.
         seed: of the classifiers, and of random clips.
         clips: clips a sample where the protocol leaves it open.
-        cache: a folder where features stay for the next call. By default they are forgotten.
+        cache: a folder where features stay for the next call. By default they are forgotten. A module is known again by
+            its weights, buffers, printed form and class's source: what else it depends on must stay as it was.
         precision: of the features: ``float32`` or ``float16``.
         report: told of the progress: (what, done, total, numbers).
         leaks: what becomes of test samples that stand in the training split too: ``refuse``, or ``tell``.
