@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 GOES_ON = (
@@ -63,13 +63,13 @@ def unheard(told: bool) -> Iterator[None]:
     """
     before = sys.stdout, sys.stderr
     if sys.stderr is not None:
-        sys.stderr = Unheard(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = Unheard(sys.stderr)
     if sys.stdout is not None:
-        sys.stdout = Unheard(sys.stdout, told)  # type: ignore[assignment]
+        sys.stdout = Unheard(sys.stdout, told)
     try:
         yield
     finally:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(AttributeError):  # there is none
+            if stream is not None:
                 stream.flush()
         sys.stdout, sys.stderr = before
