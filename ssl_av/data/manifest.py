@@ -187,7 +187,11 @@ class Manifest:
             raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
 
     def _values(self, name: str) -> NDArray[Any]:
-        return self._columns[name].to_numpy(zero_copy_only=False)[self._rows]
+        column = self._columns[name]
+        if 4 * len(self._rows) > len(column):
+            return column.to_numpy(zero_copy_only=False)[self._rows]
+        # of a few rows: not an object for every path of millions
+        return np.array(column.take(pa.array(self._rows)).to_numpy(zero_copy_only=False))
 
     def _view(self, rows: NDArray[np.int64], skipped: Sequence[Skip]) -> Manifest:
         return Manifest(self._table, self.root, self.classes, skipped, rows, self._file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 
@@ -11,6 +12,7 @@ from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import MANIFEST_FILE, Pack, pack_at
 from ssl_av.data.pack.build import build_pack
+from ssl_av.data.probing import file_state
 from ssl_av.data.views import AudioView, FlowView, View
 from ssl_av.errors import UserError
 
@@ -40,7 +42,7 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
     rate = max((v.rate for v in views if isinstance(v, AudioView)), default=RATE)
     how = {"reader": loading.reader, "form": loading.pack, "size": loading.decode_size, "rate": rate}
     pack = Pack(name, manifest.hash, len(manifest), **how)  # type: ignore[arg-type]
-    key = f"{name}-{manifest.hash}-{pack.form}-{pack.size}-{pack.rate}-{pack.reader}"
+    key = f"{name}-{manifest.hash}-{_dated(manifest)}-{pack.form}-{pack.size}-{pack.rate}-{pack.reader}"
     folder = cache_dir() / "packs" / key
     if not (folder / MANIFEST_FILE).is_file():
         try:
@@ -51,3 +53,11 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
         except UserError as e:
             raise UserError(f"{e}; or use the files as they are: --data.pack none") from None
     return PackDataset(folder).manifest()
+
+
+def _dated(manifest: Manifest) -> str:
+    """8 hexadecimal digits of the files' sizes and dates: another file in the place of one is another pack."""
+    found = hashlib.sha256()
+    for path in dict.fromkeys(manifest.columns("path")["path"]):
+        found.update(repr(file_state(os.path.join(manifest.root, path))).encode())
+    return found.hexdigest()[:8]

@@ -64,10 +64,12 @@ def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]
         classes: names.
     """
     for side, numbers in results.items():
-        if all(side in o.hits for o in outcomes) and len(outcomes) == 1:
+        if all(side in o.hits for o in outcomes):
             metric, right = outcomes[0].hits[side]
-            found = bootstrap(right, draws=DRAWS, level=LEVEL, seed=SEED)
-            numbers["interval"] = asdict(found) | {"metric": metric}
+            if len(outcomes) == 1:
+                found = bootstrap(right, draws=DRAWS, level=LEVEL, seed=SEED)
+                numbers["interval"] = asdict(found) | {"metric": metric}
+            _over_folds(numbers, outcomes, side, metric)
         if not all(side in o.predicted for o in outcomes):
             continue
         truth, scores = (
@@ -86,14 +88,19 @@ def attach(results: Results, outcomes: Sequence[Outcome], classes: Sequence[str]
         how = found.how + (f", {len(outcomes)} folds pooled" if len(outcomes) > 1 else "")
         if metric in numbers:
             numbers["interval"] = asdict(found) | {"metric": metric, "how": how}
-        each_fold = [o.results[side][metric] for o in outcomes if metric in o.results.get(side, {})]
-        over = over_runs(each_fold, level=LEVEL).interval if each_fold else None
-        if over is not None:
-            how = f"t over {len(outcomes)} folds, whose training splits overlap"
-            numbers["interval_over_folds"] = asdict(over) | {"metric": metric, "how": how}
+        _over_folds(numbers, outcomes, side, metric)
         numbers["by_class"] = {
             name: None if np.isnan(x) else float(x) for name, x in zip(classes, each, strict=True)
         }
+
+
+def _over_folds(numbers: Results, outcomes: Sequence[Outcome], side: str, metric: str) -> None:
+    """Adds ``interval_over_folds``, where there are several."""
+    each = [o.results[side][metric] for o in outcomes if metric in o.results.get(side, {})]
+    over = over_runs(each, level=LEVEL).interval if each else None
+    if over is not None:
+        how = f"t over {len(outcomes)} folds, whose training splits overlap"
+        numbers["interval_over_folds"] = asdict(over) | {"metric": metric, "how": how}
 
 
 def _samples(predicted: Sequence[Predicted]) -> np.ndarray | None:

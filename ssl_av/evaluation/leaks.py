@@ -6,7 +6,7 @@ import filecmp
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from ssl_av.data.datasets import dataset_class, list_datasets
 from ssl_av.data.datasets._official import OfficialDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest
-from ssl_av.data.pack import pack_at
+from ssl_av.data.pack import SOURCE_FILE, pack_at
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError, unknown
 from ssl_av.training.group import is_first
@@ -29,6 +29,8 @@ TOUCHING = 0.05
 """Seconds by which two pieces of one file may overlap: lists round."""
 MOST = 100_000
 """Files of which copies under other names are looked for; of more, whether they are the same file."""
+AT_ONCE = 2**16
+"""Rows of a manifest that are looked at together."""
 NAMED = 20
 """Leaks that a record names at most."""
 
@@ -83,16 +85,16 @@ class Unseen:
         official lists, which stay as they are.
 
         Args:
-            manifest: of the files as they are, not of a pack.
+            manifest: of the files, or of a pack: then of the files that it was made from.
             name: of the data set.
 
         Raises:
             UserError: if there are others, unless they are only to be told.
         """
+        pack, manifest = pack_at(manifest.root), as_files(manifest)
+        name = pack.source if pack else name
         test = manifest.split("test")
-        path, split = manifest.columns("path", "split").values()
-        rest = np.flatnonzero(split != "test")
-        own = leaks(manifest.take(rest), test, "training")
+        own = [leak for part in ("train", "val") for leak in leaks(manifest.split(part), test, "training")]
         self._judge(
             [leak for leak in own if not leak.copy], name, len(test), "stand in the training split too"
         )
@@ -102,14 +104,17 @@ class Unseen:
         drop = self.policy == "refuse" and not official
         root = os.path.realpath(manifest.root)
         self.left_out = frozenset(os.path.relpath(leak.of, root) for leak in copies) if drop else frozenset()
-        self.rows = tuple(int(i) for i in rest if path[i] in self.left_out) if self.left_out else ()
+        self.rows = ()
+        if self.left_out:
+            rows = enumerate(zip(*manifest.columns("path", "split").values(), strict=True))
+            self.rows = tuple(i for i, (path, split) in rows if split != "test" and path in self.left_out)
         if copies:
             what = "left out" if drop else "kept"
             _warn(
                 f"{len(copies)} training samples of '{name}' are copies of test samples ({copies[0].of}): {what}"
             )
         if self.learned is not None and self.learned.hash != manifest.hash:
-            seen = leaks(self.learned.split("train"), test, "pretraining")
+            seen = leaks(as_files(self.learned.split("train")), test, "pretraining")
             self._judge(seen, name, len(test), "are among those that the network was pretrained on")
 
     def without(self, manifest: Manifest) -> Manifest:
@@ -160,7 +165,9 @@ def leaks(learned: Manifest, tested: Manifest, where: str) -> list[Leak]:
         tested: what is to be tested.
         where: see `Leak`.
     """
-    there, asked, root = _files(learned), _files(tested), os.path.realpath(tested.root)
+    root = os.path.realpath(tested.root)
+    asked, _ = _spans(tested)
+    there, every = _spans(learned, asked)
     found: list[Leak] = []
     others = []
     for file, spans in asked.items():
@@ -168,7 +175,7 @@ def leaks(learned: Manifest, tested: Manifest, where: str) -> list[Leak]:
             others.append(file)
         elif _meet(spans, there[file]):
             found.append(Leak(os.path.relpath(file, root), file, where, False))
-    if len(there) + len(others) <= MOST:
+    if every and len(there) + len(others) <= MOST:
         for file, twin in _copies(others, list(there)):
             if _meet(asked[file], there[twin]):
                 found.append(Leak(os.path.relpath(file, root), twin, where, True))
@@ -215,12 +222,37 @@ def unseen(manifest: Manifest, config: RunConfig) -> tuple[Manifest, Unseen]:
     return guard.without(files), guard
 
 
-def _files(manifest: Manifest) -> dict[str, Spans]:
-    root = os.path.realpath(manifest.root)
-    found: dict[str, Spans] = defaultdict(list)
-    for path, start, duration in zip(*manifest.columns("path", "start", "duration").values(), strict=True):
-        found[os.path.normpath(os.path.join(root, path))].append((start, start + duration))
-    return dict(found)
+def as_files(manifest: Manifest) -> Manifest:
+    """The samples of a pack as the pieces of files that they were made from; others as they are.
+
+    Of a pack that was made before it kept them, nothing is known: a warning says so.
+    """
+    pack = pack_at(manifest.root)
+    if pack is None:
+        return manifest
+    source = manifest.root / SOURCE_FILE
+    if not source.is_file():
+        _warn(
+            f"the pack {manifest.root} does not say which files it was made from, so that test samples in it are not "
+            "looked for; pack again"
+        )
+        return manifest
+    return Manifest.load(source).take([pack.number(path) for path in manifest.columns("path")["path"]])
+
+
+def _spans(manifest: Manifest, wanted: Container[str] = ()) -> tuple[dict[str, Spans], bool]:
+    """The pieces of each file, and whether of every one: of more than `MOST`, of those that are ``wanted`` alone."""
+    root, every = os.path.realpath(manifest.root), True
+    found: dict[str, Spans] = {}
+    for begin in range(0, len(manifest), AT_ONCE):
+        part = manifest.take(np.arange(begin, min(begin + AT_ONCE, len(manifest))))
+        for path, start, duration in zip(*part.columns("path", "start", "duration").values(), strict=True):
+            file = os.path.normpath(os.path.join(root, path))
+            if every or file in wanted:
+                found.setdefault(file, []).append((start, start + duration))
+        if every and wanted and len(found) > MOST:
+            every, found = False, {file: spans for file, spans in found.items() if file in wanted}
+    return found, every
 
 
 def _meet(one: Spans, other: Spans) -> bool:

@@ -138,11 +138,15 @@ class Towers(nn.Module):
     def _features(self, modality: str, x: Tensor, columns: list[Column]) -> dict[Column, Tensor]:
         backbone = self.method.net(modality)
         maps: dict[str, Tensor] = {}
+        features: Any = None
+        last_map = getattr(backbone, "last_map", None)  # a network of others has it apart from its features
         if any(is_block(c.pool) for c in columns):
             maps = stage_maps(backbone, x)
             features = maps[backbone.stages[-1]]
-        else:
+        elif last_map is None or any(c.pool == "own" for c in columns):
             features = backbone.forward_features(x)
+        mapped = any(c.pool != "own" and not is_block(c.pool) for c in columns)
+        last = last_map(x) if last_map is not None and mapped else features
         out: dict[Column, Tensor] = {}
         embedded = None
         if any(c.what != "pooled" for c in columns):
@@ -151,9 +155,7 @@ class Towers(nn.Module):
             if is_block(column.pool):
                 out[column] = block_features(backbone, maps, column.pool)
             elif column.what == "pooled":
-                out[column] = (
-                    backbone.pool(features) if column.pool == "own" else pooled(features, column.pool)
-                )
+                out[column] = backbone.pool(features) if column.pool == "own" else pooled(last, column.pool)
             elif embedded is not None:
                 out[column] = embedded[0 if column.what == "query" else 1]
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_the_pack_gives_what_the_files_give(manifest: Manifest, monkeypatch: pyt
     monkeypatch.setattr(once, "build_pack", lambda *a, **k: pytest.fail("packed again"))
     assert decode_once(manifest, "synthav", FRAMES, VIEWS.values()).hash == packed.hash
     assert decode_once(packed, "pack", FRAMES, VIEWS.values()) is packed
+
+
+def test_a_file_that_has_changed_is_decoded_again(manifest: Manifest) -> None:
+    before = decode_once(manifest, "synthav", FRAMES, VIEWS.values())
+    os.utime(manifest[0].path, (0, 0))
+    after = decode_once(manifest, "synthav", FRAMES, VIEWS.values())
+    assert after.root != before.root
+    assert after.hash == before.hash
 
 
 def test_files_are_used_as_they_are(manifest: Manifest) -> None:

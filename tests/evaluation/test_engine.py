@@ -198,6 +198,9 @@ def test_what_does_not_fit_is_told(sounds: Path):
         ssl_av.evaluate(nn.Identity(), "knn", {"name": "esc50", "root": str(sounds)})
     with pytest.raises(UserError, match="no video to measure"):
         ssl_av.evaluate(nn.Identity(), "knn", {"name": "esc50", "root": str(sounds)}, modality="video")
+    pair = type("Pair", (Statistics,), {"forward": lambda self, x: (x, 1)})
+    with pytest.raises(UserError, match=r"gives tuple of \[.*\], int for .*; features \[B, D\] or a map"):
+        evaluate(pair(), "knn", sounds, fold=1, clips=1)
     with pytest.raises(UserError, match="features \\[B, D\\] or a map"):
         ssl_av.evaluate(
             nn.Flatten(0), "knn", {"name": "esc50", "root": str(sounds)}, modality="audio", inputs=INPUTS,

@@ -16,7 +16,7 @@ from ssl_av.data.pack.build import build_pack
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
 from ssl_av.evaluation.folds import official_folds
-from ssl_av.evaluation.leaks import Unseen, leaks, learned_from
+from ssl_av.evaluation.leaks import Unseen, as_files, leaks, learned_from
 from ssl_av.evaluation.protocols import load_protocol
 
 LOADING = Loading(batch_size=8, num_workers=0)
@@ -101,6 +101,9 @@ def test_a_copy_under_another_name_is_left_out_but_not_of_an_official_list(
     )
     packed = PackDataset(pack).manifest()
     assert guard.without(packed).labels.tolist() == guard.without(whole).labels.tolist()
+    by_itself = Unseen()
+    by_itself.check(packed, "pack")
+    assert by_itself.without(packed).labels.tolist() == guard.without(whole).labels.tolist()
     unmeasured = Unseen(measured=False)
     unmeasured.check(whole, "csv")
     assert len(unmeasured.without(whole)) == len(whole) - 1
@@ -134,6 +137,39 @@ def test_what_was_pretrained_on_is_not_tested_whatever_the_data_are_called(root:
     found = leaks(before.split("train"), there.split("test"), "pretraining")
     assert len(found) == len(there.split("test"))
     assert all(leak.copy for leak in found)
+
+
+def test_what_was_pretrained_on_in_a_pack_is_not_tested(root: Path, capsys: pytest.CaptureFixture[str]):
+    files = prepare_manifest("esc50", {"root": str(root), "fold": 1}, LOADING)
+    build_pack(
+        files,
+        Pack("esc50", files.hash, len(files), form="frames", rate=8000, per_shard=3),
+        pack := root.parent / "p",
+    )
+    before = manifest({"name": "pack", "root": str(pack)})
+    Unseen(learned=before).check(files, "esc50")
+    second = prepare_manifest("esc50", {"root": str(root), "fold": 2}, LOADING)
+    assert len(leaks(as_files(before).split("train"), second.split("test"), "pretraining")) in (3, 4)
+    with pytest.raises(UserError, match=r"of the 4 test samples of 'esc50' are among those .* pretrained on"):
+        Unseen(learned=before).check(second, "esc50")
+    assert "which files" not in capsys.readouterr().err
+    (pack / "source.arrow").unlink()  # as packs were
+    Unseen(learned=before).check(second, "esc50")
+    assert "does not say which files it was made from" in capsys.readouterr().err
+
+
+def test_many_files_are_looked_through_a_part_at_a_time(root: Path, monkeypatch: pytest.MonkeyPatch):
+    data = table(
+        root, "t.csv", [*rest(root), *rest(root)[:2], "5-1-A-1.wav,1,test,,", "1-1-A-1.wav,1,test,,"]
+    )
+    whole = manifest(data)
+    train, test = whole.split("train"), whole.split("test")
+    few = leaks(train, test, "training")
+    monkeypatch.setattr("ssl_av.evaluation.leaks.AT_ONCE", 3)
+    assert leaks(train, test, "training") == few
+    monkeypatch.setattr("ssl_av.evaluation.leaks.MOST", 2)
+    assert leaks(train, test, "training") == few
+    assert [leak.path for leak in few] == ["5-1-A-1.wav"]
 
 
 def test_wrong_policy_and_data_that_are_gone(tmp_path: Path):

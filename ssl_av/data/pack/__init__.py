@@ -1,8 +1,8 @@
 """Packs: a manifest's samples decoded once and kept in a form that is quick to read (docs/packs.md).
 
-A pack is a folder: `PACK_FILE` says how it was made, ``manifest.arrow`` is the manifest it was made from with the
-samples' paths pointing into it, ``shards/00000.arrow`` … hold the samples in the manifest's order, `Pack.per_shard` in
-each.
+A pack is a folder: `PACK_FILE` says how it was made, ``source.arrow`` is the manifest it was made from,
+``manifest.arrow`` is the same with the samples' paths pointing into the pack, ``shards/00000.arrow`` … hold the samples
+in the manifest's order, `Pack.per_shard` in each.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ssl_av.text import parse_json, read_text
 
 PACK_FILE = "ssl-av-pack.json"
 MANIFEST_FILE = "manifest.arrow"
+SOURCE_FILE = "source.arrow"
 SHARDS = "shards"
 VERSION = 1
 """Raise it whenever a pack that was written before can no longer be read."""
@@ -97,6 +98,11 @@ class Pack:
         """The path, from the pack's folder, of a sample by its row in the manifest."""
         shard, row = divmod(index, self.per_shard)
         return f"{SHARDS}/{shard:05d}.arrow#{row}"
+
+    def number(self, member: str) -> int:
+        """The row in the manifest of a sample by its path: `member` backwards."""
+        shard, row = member.removeprefix(f"{SHARDS}/").split(".arrow#")
+        return int(shard) * self.per_shard + int(row)
 
     def record(self) -> dict[str, Any]:
         """What a run's record says of it."""

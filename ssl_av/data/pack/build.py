@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.media import Reader, create_reader
-from ssl_av.data.pack import MANIFEST_FILE, PACK_FILE, SHARDS, Pack, pack_at
+from ssl_av.data.pack import MANIFEST_FILE, PACK_FILE, SHARDS, SOURCE_FILE, Pack, pack_at
 from ssl_av.data.pack.encode import pack_sample
 from ssl_av.data.pack.shards import Packed, Shard, remove_parts, write_shard
 from ssl_av.data.rows import Sample, Skip
@@ -223,17 +223,13 @@ def _work(sample: Sample, pack: Pack) -> Packed:
 
 def _write_manifest(manifest: Manifest, pack: Pack, out: Path) -> None:
     """The manifest with the samples' places in the pack instead of those in their files."""
-    target, part = out / MANIFEST_FILE, out / f".{MANIFEST_FILE}.part"
-    manifest.save(part)
-    try:
-        table = pa.ipc.open_file(pa.OSFile(str(part))).read_all()
-        paths = pa.array([pack.member(i) for i in range(len(manifest))], pa.string())
-        starts = pa.array([0.0] * len(manifest), pa.float64())
-        for name, column in (("path", paths), ("start", starts)):
-            table = table.set_column(table.schema.get_field_index(name), name, column)
-        Manifest(table, out.absolute(), manifest.classes, manifest.skipped).save(target)
-    finally:
-        part.unlink(missing_ok=True)
+    manifest.save(out / SOURCE_FILE)
+    table = pa.ipc.open_file(pa.OSFile(str(out / SOURCE_FILE))).read_all()
+    paths = pa.array([pack.member(i) for i in range(len(manifest))], pa.string())
+    starts = pa.array([0.0] * len(manifest), pa.float64())
+    for name, column in (("path", paths), ("start", starts)):
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    Manifest(table, out.absolute(), manifest.classes, manifest.skipped).save(out / MANIFEST_FILE)
 
 
 def _failures(manifest: Manifest, pack: Pack, out: Path) -> Iterator[Skip]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_accuracy, multilabel_average_precision
+from torchmetrics.functional.classification import multilabel_average_precision
 
 from ssl_av.evaluation.features import Features
 from ssl_av.evaluation.kinds import NotApplicableError, Predicted, Results
@@ -69,10 +69,10 @@ def accuracy(predicted: Predicted, classes: int, top5: bool = False) -> Results:
         return {"map": float(found)}
     scores = torch.from_numpy(predicted.scores)
     best = scores.argmax(dim=1)
-    numbers = {"top1": float(multiclass_accuracy(best, truth, num_classes=classes, average="micro"))}
+    numbers = {"top1": float((best == truth).double().mean())}  # in single precision 0.6975 is another number
     if top5 and classes > 5:
         five = scores.topk(5, dim=1).indices
-        numbers["top5"] = float((five == truth[:, None]).any(dim=1).float().mean())
+        numbers["top5"] = float((five == truth[:, None]).any(dim=1).double().mean())
     return numbers
 
 

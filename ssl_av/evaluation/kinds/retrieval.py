@@ -90,4 +90,4 @@ def _recall(
     found = hits(x, y, torch.from_numpy(query_id), torch.from_numpy(gallery_id), protocol.settings.ranks)
     first = min(protocol.settings.ranks)
     outcome.hits[side] = f"r{first}", found[first].numpy()
-    return {f"r{k}": float(found[k].float().mean()) for k in protocol.settings.ranks}
+    return {f"r{k}": float(found[k].double().mean()) for k in protocol.settings.ranks}
