@@ -17,11 +17,13 @@ from ssl_av.runs import rerun
 from ssl_av.secret import hide
 from ssl_av.text import one_line
 from ssl_av.tracking import commands as tracking
+from ssl_av.unheard import unheard
 
 FIT_GROUPS = ("method", "data", "trainer", "evaluation", "safety")
 BENCH_GROUPS = ("data", "inputs", "networks", "evaluation", "trainer", "methods", "safety", "launcher")
 LAUNCHERS = ("local", "submitit", "submitit-local")
 EVAL_GROUPS = ("method", "data", "evaluation")
+LONG = ("fit", "bench", "eval", "rerun")
 
 DATA_AND_TRAINER = """\
   --data.*        the data set's and the loading's: --data.root DIR --data.batch_size 64 --data.reader decord
@@ -269,21 +271,25 @@ def run(argv: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Entry point of ``ssl-av``."""
+    words = sys.argv[1:] if argv is None else argv
+    with unheard(told=bool(words) and words[0] in LONG):  # `ssl-av list … | head`
+        code = _code(words)
+    sys.exit(code)
+
+
+def _code(words: Sequence[str]) -> int:
+    """Runs a command line, and says what went wrong; the exit code."""
     try:
-        code = run(sys.argv[1:] if argv is None else argv)
+        return run(words)
     except UserError as e:
         print(f"ssl-av: {one_line(hide(str(e)))}", file=sys.stderr)
-        code = 2
+        return 2
     except Interrupted as e:
         print(f"ssl-av: {e.said}", file=sys.stderr)
-        code = 128 + e.number
+        return 128 + e.number
     except KeyboardInterrupt:
         print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:  # `ssl-av list … | head`
-        sys.stderr.close()
-        code = 0
-    sys.exit(code)
+        return 130
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def bench(args: argparse.Namespace, dotted: Dotted, command: str) -> int:
     check_folder("--out", out)
     check_alone(suite.trainer)
     known_methods(list(suite.references))
-    for config in suite.plan(names):
+    for config in dataclasses.replace(suite, seeds=suite.seeds[:1]).plan(names):  # the seed is no setting
         check_settings(config)
     from ssl_av.bench.running.start import start
     from ssl_av.evaluation.elsewhere import check_elsewhere

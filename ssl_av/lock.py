@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +14,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ssl_av.errors import UserError
+from ssl_av.text import one_line
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
 NAMES = frozenset({LOCK, HOLDER})
 """What a lock leaves in a folder."""
+
+PATIENCE = 1.0
+"""Seconds that are waited for a holder before it is said."""
 
 
 class HeldError(UserError):
@@ -25,7 +30,7 @@ class HeldError(UserError):
 
 
 @contextmanager
-def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, wait: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Holds a folder, which is made where it is not there.
 
     The lock is the kernel's (flock; byte ranges on NFS): a process that was killed holds nothing any more, whatever
@@ -33,7 +38,8 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
 
     Args:
         folder: what is held.
-        wait: seconds to wait for another holder.
+        wait: seconds to wait for another holder; below 0: until it ends.
+        waiting: told whom this has to wait for, after a second; None: a line to standard error.
 
     Raises:
         HeldError: names the process that holds it and its machine.
@@ -41,7 +47,13 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=wait, poll_interval=0.1)
+        try:
+            lock.acquire(timeout=wait if 0 <= wait <= PATIENCE else PATIENCE, poll_interval=0.1)
+        except Timeout:
+            if 0 <= wait <= PATIENCE:
+                raise
+            (waiting or _say(folder, wait))(holder(folder))
+            lock.acquire(timeout=wait - PATIENCE if wait > 0 else -1, poll_interval=0.1)
     except Timeout:
         raise HeldError(
             f"--out {folder}: {holder(folder)} is working in it; wait for it, end it, or give another --out"
@@ -58,6 +70,15 @@ def locked(folder: Path, wait: float = 0.0) -> Iterator[None]:
         # The lock's own file stays: taking it away would let two processes hold two files of one name.
         (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
+
+
+def _say(folder: Path, wait: float) -> Callable[[str], None]:
+    until = f"up to {wait:g} s" if wait > 0 else "until it ends"
+    return lambda who: print(
+        f"ssl-av: {one_line(f'{folder}: {who} is working in it; waiting {until}')}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def holder(folder: Path) -> str:

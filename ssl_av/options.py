@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -119,12 +120,14 @@ def check_names(
         if name not in known:
             raise unknown("option", f"--{group}.{name}", [f"--{group}.{n}" for n in known])
         default = parameters[name].default
+        if value is None and default is not None and not _may_be_null(parameters[name]):
+            raise UserError(f"--{group}.{name}: null is no value of it; leave it out for its default")
         if not dataclasses.is_dataclass(default):
             continue
         inner = inspect.signature(type(default)).parameters
         if isinstance(value, Mapping):
             check_names(f"{group}.{name}", inner, value)
-        elif not isinstance(value, type(default)) and not (value is None and _may_be_null(parameters[name])):
+        elif value is not None and not isinstance(value, type(default)):
             first = next(iter(inner))
             raise UserError(
                 f"--{group}.{name} is a group of settings: write --{group}.{name}.{first} VALUE, not '{value}'"
@@ -153,8 +156,10 @@ def refuse_classes(where: str, value: Any) -> None:
 
 
 def _may_be_null(parameter: inspect.Parameter) -> bool:
-    """Whether a group can be left out altogether (``FeatureCrops | None``); annotations are text here."""
-    return "None" in re.split(r"\W+", str(parameter.annotation))
+    """Whether an argument can be nothing (``FeatureCrops | None``); annotations are text here, or Lightning's types."""
+    said = str(parameter.annotation)
+    free = parameter.annotation is parameter.empty or said in ("Any", "typing.Any")
+    return free or not {"None", "Optional", "NoneType"}.isdisjoint(re.split(r"\W+", said))
 
 
 def _check_choices(group: str, target: Any, values: Mapping[str, Any]) -> None:
@@ -217,7 +222,7 @@ def config_file(kind: str, name: str) -> Path:
     """
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if path.is_file():
+        if os.path.isfile(path):  # a name that is too long, or none, is no file either
             return path
         raise UserError(f"{path}: no such file")
     shipped = list_configs(kind)

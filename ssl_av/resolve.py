@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def fit_config(args: argparse.Namespace, dotted: Dotted, recipe: Recipe | None) 
         if key not in allowed:
             raise unknown(f"key in {args.config}", key, allowed)
     check_groups(args.config, file, GIVEN)
-    given = merge({k: v for k, v in file.items() if k in GIVEN}, dotted)
+    given = merge({k: v for k, v in file.items() if k in GIVEN and v is not None}, dotted)
     method = args.method or given.get("method", {}).get("name") or (recipe and recipe.method["name"])
     if not method:
         raise UserError("fit needs --method, e.g. --method brave (`ssl-av list methods`), or --recipe")
@@ -111,7 +112,7 @@ def _initialised(config: RunConfig, args: argparse.Namespace) -> RunConfig:
         if args.init_parts:
             raise UserError("--init-parts says what of --init FILE is taken; give that too")
         return config
-    if not Path(args.init).exists():
+    if not os.path.exists(args.init):
         raise UserError(f"--init {args.init}: no such file")
     init = {"file": str(Path(args.init).resolve()), "parts": args.init_parts or "all"}
     return dataclasses.replace(config, init=init)
@@ -211,5 +212,5 @@ def known_methods(names: list[str]) -> None:
 
     known = list_methods()
     for name in names:
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise unknown("method", str(name), known, hint="ssl-av list methods")

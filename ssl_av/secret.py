@@ -7,14 +7,20 @@ import os
 import re
 from typing import Any
 
-NAMES = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$")
+KINDS = "KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?"
+
+NAMES = re.compile(f"({KINDS})$")
 """How the names of environment variables end that hold one."""
 
 NAMED = frozenset({"method", "name", "row", "recipe", "suite", "status"})
-"""What a record calls things by: a password that happens to be `crisscross` must not take the method's name away."""
+"""What a record calls things by: a password that happens to be `cma-2024` must not take a row's name away."""
 
 SHORTEST = 8
 """Characters of a secret: a shorter one may be part of any word."""
+
+WORD = re.compile(r"(?=.{1,15}\Z)(?:[a-z]+|[A-Z][a-z]+|[A-Z]+)")
+"""Letters alone, fewer than sixteen: a word that any text may use (``PASSWORD=password``). No key is made so. A
+password may be: it is hidden where a text says that it is one, after such a name, or in an address."""
 
 HIDDEN = "***"
 
@@ -22,22 +28,37 @@ HIDDEN = "***"
 def hide(value: Any) -> Any:
     """The value, a text or nested in lists and mappings, with `HIDDEN` in place of every secret."""
     found = _secrets()
-    return _hidden(value, found) if found else value
+    return _Hider(found)(value) if found else value
 
 
-def _hidden(value: Any, found: tuple[str, ...]) -> Any:
-    if isinstance(value, str):
-        for secret in found:
-            value = value.replace(secret, HIDDEN)
+class _Hider:
+    """Takes secrets out of values; the longest first."""
+
+    def __init__(self, found: tuple[str, ...]) -> None:
+        self.words = frozenset(s for s in found if WORD.fullmatch(s))
+        self.keys = tuple(s for s in found if s not in self.words)
+        one = "|".join(map(re.escape, sorted(self.words, key=len, reverse=True)))
+        before = rf"(?:{KINDS})[\"']?\s*[=:]\s*[\"']?|--[\w.-]*(?:{KINDS})\s+|://[^/@\s]*:"
+        self.said = re.compile(rf"({before})(?:{one})(?![a-z])", re.IGNORECASE) if one else None
+
+    def __call__(self, value: Any, named: str = "") -> Any:
+        if isinstance(value, str):
+            return self.text(value, named)
+        if isinstance(value, dict):
+            return {key: self(item, str(key)) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self(item) for item in value]
         return value
-    if isinstance(value, dict):
-        return {
-            key: item if key in NAMED and isinstance(item, str) and item in found else _hidden(item, found)
-            for key, item in value.items()
-        }
-    if isinstance(value, (list, tuple)):
-        return [_hidden(item, found) for item in value]
-    return value
+
+    def text(self, value: str, named: str) -> str:
+        """A text without secrets; ``named``: what a mapping calls it."""
+        if named in NAMED and value in self.keys:
+            return value
+        if value in self.words and NAMES.search(named.upper()):
+            return HIDDEN
+        for secret in self.keys:
+            value = value.replace(secret, HIDDEN)
+        return self.said.sub(rf"\1{HIDDEN}", value) if self.said else value
 
 
 def _secrets() -> tuple[str, ...]:

@@ -36,10 +36,40 @@ def test_a_secret_in_a_record_is_hidden(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_what_is_no_secret_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("CROSS_TOKEN", "crisscross")
+    monkeypatch.setenv("CROSS_TOKEN", "cross-2024")
     monkeypatch.setenv("LESSKEY", str(tmp_path))
     record = {
-        "method": "crisscross",
-        "config": {"method": {"name": "crisscross"}, "root": f"{tmp_path}/data"},
+        "method": "cross-2024",
+        "config": {"method": {"name": "cross-2024"}, "root": f"{tmp_path}/data"},
     }
-    assert hide(record | {"error": "no crisscross"}) == record | {"error": "no ***"}
+    assert hide(record | {"error": "no cross-2024"}) == record | {"error": "no ***"}
+
+
+def test_a_password_that_is_a_word_is_hidden_where_it_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any text may say "password"; hidden is what stands after such a name, or in an address."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PASSWORD", "password")
+    monkeypatch.setenv("CROSS_TOKEN", "crisscross")
+    for text in (
+        "the password is wrong",
+        "classes: passwords, password",
+        "crisscross/kinetics400",
+        "Password",
+    ):
+        assert hide({"method": "crisscross", "classes": ["password", text]})["classes"] == ["password", text]
+    for text, shown in {
+        "PASSWORD=password": "PASSWORD=***", "--db-password password": "--db-password ***",
+        '{"cross_token": "crisscross"}': '{"cross_token": "***"}', "https://me:crisscross@host": "https://me:***@host",
+    }.items():  # fmt: skip
+        assert hide([text]) == [shown]
+    assert hide({"api_key": "crisscross", "name": "crisscross"}) == {"api_key": "***", "name": "crisscross"}
+    for real in (
+        "Password1",
+        "correcthorsebattery",
+        "p-assword",
+        "PaSsWoRd",
+    ):  # what is no word is hidden everywhere
+        monkeypatch.setenv("PASSWORD", real)
+        assert hide(f"x{real}y") == "x***y"

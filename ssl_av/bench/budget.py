@@ -11,6 +11,9 @@ from ssl_av.errors import UserError, unknown
 WHOLE = ("samples", "steps", "epochs")
 """Units that are counted; the others are measured."""
 
+MOST = 2**53
+"""Of what is counted: up to there every whole number is a floating-point one too, as schedules compute with."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -40,6 +43,8 @@ class Budget:
             least = "at least 1" if name in WHOLE else "more than 0"
             if not (value >= 1 if name in WHOLE else 0 < value < math.inf):
                 raise UserError(f"a budget of {name}={value} trains nothing; give {least}")
+            if name in WHOLE and value > MOST:
+                raise UserError(f"a budget of {name}: give at most {MOST}, which no training reaches")
 
     @classmethod
     def parse(cls, text: str) -> Budget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ def read_suite(name: str, shrink: bool = False) -> tuple[dict[str, Any], str]:
     """
     path = config_file("suites", name)
     where, values = str(path), _extended(path, ())
+    if not isinstance(values.get("name", ""), str):
+        raise UserError(f"{where}: 'name' is a word, got {values['name']!r}")
     given = values.get("rows") or {}
     if shrink and not given:
         raise UserError(f"--shrink makes recipes small: {where} has no rows that are recipes")
@@ -98,18 +101,19 @@ def _extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     base = values.pop("extends", None)
     if base is None:
         return values
-    if path in above:
+    if path.resolve() in [file.resolve() for file in above]:
         raise UserError(f"{path}: extends itself ({' → '.join(map(str, [*above, path]))})")
     if not isinstance(base, str) or "name" not in values:
         raise UserError(
             f"{path}: 'extends' names one suite, and a suite that extends another has its own 'name'"
         )
     beside = path.parent / base
-    below = _extended(config_file("suites", str(beside) if beside.is_file() else base), (*above, path))
+    below = _extended(config_file("suites", str(beside) if os.path.isfile(beside) else base), (*above, path))
     out = overlay(below, values)
-    if below["data"].get("name") != out["data"].get("name") and "pack" not in values.get("data", {}):
+    old, new = below.get("data") or {}, out.get("data") or {}
+    if old.get("name") != new.get("name") and "pack" not in (values.get("data") or {}):
         # What suits a small set that is embedded need not suit terabytes.
-        out["data"] = {key: value for key, value in out["data"].items() if key != "pack"}
+        out["data"] = {key: value for key, value in new.items() if key != "pack"}
     return out
 
 

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ssl_av.bench.budget import MOST
 from ssl_av.errors import UserError, unknown
 
 COMMON = ("inputs", "networks")
 """Settings that are equal for all methods of a suite, and are not tuned for one of them."""
+
+TRIALS = 100_000
+"""Trials that a method may have."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Range:
             return cls(kind, tuple(values))
         try:  # YAML reads 1e-4 as a word
             ends = [int(v) if kind == "int" else float(v) for v in values]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UserError(f"{where}: {kind} takes numbers, got {values!r}") from None
-        if len(ends) != 2 or not ends[0] < ends[1] or (kind == "log" and ends[0] <= 0):
+        finite = all(abs(end) <= MOST for end in ends)
+        if len(ends) != 2 or not finite or not ends[0] < ends[1] or (kind == "log" and ends[0] <= 0):
             above = ", above 0" if kind == "log" else ""
             raise UserError(f"{where}: {kind} takes a lower and a higher end{above}, got {list(values)}")
         return cls(kind, tuple(ends))
@@ -88,9 +93,14 @@ class Tune:
     methods: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if isinstance(self.trials, bool) or not isinstance(self.trials, int) or self.trials < 0:
-            raise UserError(f"tune.trials must be a whole number, at least 0, got {self.trials!r}")
-        if not isinstance(self.share, (int, float)) or not 0 < self.share <= 1:
+        number = isinstance(self.trials, int) and not isinstance(self.trials, bool)
+        if not number or not 0 <= self.trials <= TRIALS:
+            raise UserError(f"tune.trials must be a whole number from 0 to {TRIALS}, got {self.trials!r}")
+        if (
+            isinstance(self.share, bool)
+            or not isinstance(self.share, (int, float))
+            or not 0 < self.share <= 1
+        ):
             raise UserError(f"tune.share must lie above 0 and not above 1, got {self.share!r}")
         for where, space in (
             ("tune.space", self.space),
@@ -148,19 +158,29 @@ def parse_trials(text: str) -> dict[str, int | float]:
             raise UserError(
                 f"--tune {text}: '{number}' is not a {'whole ' if name == 'trials' else ''}number"
             ) from None
-    if found.get("trials", 0) < 1:
-        raise UserError(f"--tune {text}: give at least one trial, e.g. trials=8")
+    if not 1 <= found.get("trials", 0) <= TRIALS:
+        raise UserError(f"--tune {text}: give from 1 to {TRIALS} trials, e.g. trials=8")
     return found
 
 
 def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """``{"optim.lr": 1}`` → ``{"optim": {"lr": 1}}``."""
+    """``{"optim.lr": 1}`` → ``{"optim": {"lr": 1}}``.
+
+    Raises:
+        UserError: for a setting and a part of it (``optim``, ``optim.lr``).
+    """
     out: dict[str, Any] = {}
     for name, value in flat.items():
         *groups, last = name.split(".")
         here = out
         for group in groups:
             here = here.setdefault(group, {})
+            if not isinstance(here, dict):
+                break
+        if not isinstance(here, dict) or last in here:
+            raise UserError(
+                f"tune: {name} and a setting that it is a part of are both tuned; give one of them"
+            )
         here[last] = value
     return out
 

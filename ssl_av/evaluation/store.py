@@ -16,7 +16,7 @@ import numpy as np
 from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
-from ssl_av.lock import holder, is_held, locked
+from ssl_av.lock import locked
 from ssl_av.whole import whole_file
 
 ABOUT = "columns.json"
@@ -118,9 +118,7 @@ class Store:
         """
         if not self.missing(columns, names)[1]:
             return
-        if is_held(self.folder):
-            waiting(holder(self.folder))
-        with locked(self.folder, wait=-1):
+        with locked(self.folder, wait=-1, waiting=waiting):
             rest, missing = self.missing(columns, names)
             if missing:
                 self._write(missing, names[rest], partial(make, rest))

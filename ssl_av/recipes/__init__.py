@@ -108,12 +108,21 @@ def load_recipe(name: str) -> Recipe:
         if not isinstance(values.get(key, {}), Mapping):
             raise UserError(f"recipe {name}: '{key}' must be a mapping, got {values[key]!r}")
     for key in ("method", "data"):
-        if "name" not in values[key]:
+        if not isinstance(values[key].get("name"), str):
             raise UserError(f"recipe {name}: '{key}' needs a name")
+    if not all(isinstance(of, Mapping) for of in values["reported"].values()):
+        raise UserError(
+            f"recipe {name}: 'reported' is data set: {{measure: number}}, got {values['reported']!r}"
+        )
+    size = values["training_samples"]
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise UserError(f"recipe {name}: 'training_samples' is a whole number of at least 1, got {size!r}")
     for key in ("paper", "differs", "modalities"):
         if key in values:
-            value = values[key]
-            values[key] = (value,) if isinstance(value, str) else tuple(value)
+            value = [values[key]] if isinstance(values[key], str) else values[key]
+            if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+                raise UserError(f"recipe {name}: '{key}' is a text or a list of them, got {value!r}")
+            values[key] = tuple(value)
     if values["follows"] not in ("paper", "code"):
         raise unknown(f"value of 'follows' in recipe {name}", str(values["follows"]), ("paper", "code"))
     values["epochs"] = str(values.get("epochs", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,9 @@ from ssl_av.errors import UserError, unknown
 from ssl_av.options import list_configs
 
 KIND = "recipes"
+
+FILES = 100
+"""Files that a recipe may be put together from; the shipped ones take eight at most."""
 
 
 def recipe_names() -> list[str]:
@@ -30,15 +34,15 @@ def compose(name: str) -> dict[str, Any]:
         name: a shipped recipe (``avid/kinetics400``) or a file (``mine.yaml``).
 
     Raises:
-        UserError: for an unknown name, a part of recipes, or files that extend each other in a circle.
+        UserError: for an unknown name, a part of recipes, files that extend each other in a circle, or too many.
     """
-    if Path(name).suffix in (".yaml", ".yml"):
-        return _composed(str(Path(name)), ())
+    if _is_file(name):
+        return _composed(str(Path(name)), (), [])
     if _is_part(name) and name in _shipped():
         raise UserError(f"'{name}' is a part of recipes, not one (`ssl-av list recipes` shows all)")
     if name not in _shipped():
         raise unknown("recipe", name, recipe_names(), hint="ssl-av list recipes")
-    return _composed(name, ())
+    return _composed(name, (), [])
 
 
 def nominal_size(dataset: str) -> int | None:
@@ -55,7 +59,7 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     below, above = base.get("method"), over.get("method")
     if isinstance(below, Mapping) and isinstance(above, Mapping):
         old, new = below.get("networks", {}), above.get("networks", {})
-        for net in ("video", "audio"):
+        for net in ("video", "audio") if isinstance(old, Mapping) and isinstance(new, Mapping) else ():
             if new.get(net, old.get(net)) != old.get(net) and f"{net}_args" not in new:
                 out["method"]["networks"].pop(f"{net}_args", None)
         if _renamed(below, above):
@@ -82,12 +86,22 @@ def _renamed(old: Any, new: Any) -> bool:
 
 
 def _listed(value: Any) -> list[Any]:
-    return [value] if isinstance(value, str) else list(value)
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def _composed(name: str, above: tuple[str, ...]) -> dict[str, Any]:
-    if name in above:
+def _composed(name: str, above: tuple[str, ...], read: list[str]) -> dict[str, Any]:
+    """A file with what it extends.
+
+    Args:
+        name: a shipped recipe or part, or a file.
+        above: the files that extend it.
+        read: all files so far; a file that is extended twice is read twice.
+    """
+    if _identity(name) in map(_identity, above):
         raise UserError(f"recipe {name}: extends itself ({' → '.join([*above, name])})")
+    read.append(name)
+    if len(read) > FILES:
+        raise UserError(f"recipe {read[0]}: extends more than {FILES} files, directly or through others")
     own = _read(name)
     extends = own.pop("extends", [])
     parts = [extends] if isinstance(extends, str) else extends
@@ -95,15 +109,23 @@ def _composed(name: str, above: tuple[str, ...]) -> dict[str, Any]:
         raise UserError(f"recipe {name}: 'extends' must name recipes, got {extends!r}")
     out: dict[str, Any] = {}
     for part in parts:
-        out = overlay(out, _composed(_beside(name, part), (*above, name)))
+        out = overlay(out, _composed(_beside(name, part), (*above, name), read))
     return overlay(out, own)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".yaml", ".yml")
+
+
+def _identity(name: str) -> str:
+    """One for each file, however it is named: ``a.yaml``, ``../here/a.yaml``."""
+    return os.path.abspath(name) if _is_file(name) else name
 
 
 def _beside(name: str, part: str) -> str:
     """What ``extends: part`` of the file ``name`` means: a file beside it, or a shipped recipe."""
-    file = Path(part)
-    if file.suffix in (".yaml", ".yml") and not file.is_absolute():
-        return str(Path(name).parent / file)
+    if _is_file(part) and not Path(part).is_absolute():
+        return str(Path(name).parent / part)
     return part
 
 
@@ -115,4 +137,4 @@ def _shipped_values(name: str) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    return load_yaml(Path(name)) if Path(name).suffix in (".yaml", ".yml") else dict(_shipped_values(name))
+    return load_yaml(Path(name)) if _is_file(name) else dict(_shipped_values(name))

@@ -29,9 +29,11 @@ def shrunk(recipe: Recipe) -> Recipe:
     """
     from ssl_av.methods import method_class
     from ssl_av.methods.settings import plain, resolve
+    from ssl_av.options import check
 
     name = recipe.method["name"]
     arguments = {k: v for k, v in recipe.method.items() if k != "name"}
+    arguments = check("method", method_class(name), arguments, skip=("num_samples", "num_classes"))
     full = plain(resolve(method_class(name), arguments))
     inputs = full["inputs"]
     frames = min(inputs["frames"], FRAMES)

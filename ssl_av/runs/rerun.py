@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -69,7 +70,7 @@ def read_record(path: Path) -> tuple[Path, dict[str, Any]]:
     Raises:
         UserError: if there is none.
     """
-    path = path / "record.json" if path.is_dir() else path
+    path = path / "record.json" if os.path.isdir(path) else path  # a name that is too long is no folder
     found = read_json(path)
     if not isinstance(found, Mapping) or "method" not in found:
         raise UserError(f"{path}: is no record of a run; give a record.json, or a run's folder")

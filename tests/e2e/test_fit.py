@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from troubles import nobody_reads
 
 from ssl_av import load_backbone, load_method
 
@@ -39,8 +40,10 @@ def test_fit_writes_its_folder_and_can_be_resumed_and_evaluated(ssl_av, small_fi
     assert again.returncode == 2
     assert "add --resume to continue it" in again.stderr
     longer = [w if w != "steps=2" else "steps=4" for w in small_fit]
-    resumed = ssl_av("fit", "--method", "crisscross", "--out", out, *longer, "--resume")
+    resumed = ssl_av("fit", "--method", "crisscross", "--out", out, *longer, "--resume", first=nobody_reads)
     assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stderr.count("nobody reads what is printed any more; the command goes on") == 1
+    assert "Traceback" not in resumed.stderr
     record = json.loads((out / "record.json").read_text())
     assert record["budget"]["spent"]["steps"] == 4
     assert record["budget"]["spent"]["samples"] == 32

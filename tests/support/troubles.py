@@ -23,6 +23,13 @@ def trouble(word: str) -> str:
     return word.upper()
 
 
+def nobody_reads() -> None:
+    """What this process prints has no reader."""
+    there, here = os.pipe()
+    os.close(there)
+    os.dup2(here, 1)
+
+
 def slow(path: str) -> str:
     """Leaves its process's number in a file, and takes for ever."""
     Path(path).write_text(str(os.getpid()))

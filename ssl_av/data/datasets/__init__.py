@@ -58,7 +58,7 @@ def dataset_class(name: str) -> type[Any]:
         UserError: if there is none; names the nearest ones.
     """
     known = list_datasets()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:  # of a file it may be anything
         raise unknown("data set", name, known, hint="ssl-av list datasets")
     module = importlib.import_module(f"{__name__}.{name}")
     for key, value in vars(module).items():

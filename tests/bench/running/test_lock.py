@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ssl_av import lock
 from ssl_av.lock import NAMES, HeldError, holder, is_held, locked
 
 HOLD = """
@@ -58,13 +59,27 @@ def test_a_killed_process_holds_nothing_although_it_left_its_name(tmp_path: Path
     assert {p.name for p in tmp_path.iterdir()} < NAMES
 
 
-def test_waiting_for_another_that_ends(tmp_path: Path) -> None:
+def test_waiting_for_another_that_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is waited for is said once; a wait of an instant is not worth a line."""
+    monkeypatch.setattr(lock, "PATIENCE", 0.2)
     process = other(tmp_path)
+    with pytest.raises(HeldError), locked(tmp_path, wait=0.1):
+        pass
+    assert capsys.readouterr().err == ""
+    told: list[str] = []
+    with pytest.raises(HeldError), locked(tmp_path, wait=0.3, waiting=told.append):
+        pass
+    assert [who.partition(" on ")[0] for who in told] == [f"process {process.pid}"]
     killer = subprocess.Popen(["sh", "-c", f"sleep 0.5; kill -9 {process.pid}"])
     with locked(tmp_path, wait=20):
         assert str(os.getpid()) in holder(tmp_path)
     killer.wait()
     process.wait()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ssl-av: {tmp_path}: process {process.pid} on ")
+    assert line.endswith("is working in it; waiting up to 20 s")
 
 
 def test_an_error_inside_gives_it_back(tmp_path: Path) -> None:
