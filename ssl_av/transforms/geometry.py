@@ -56,7 +56,9 @@ def square_boxes(aspect: Tensor, position: float = 0.5) -> Tensor:
     return torch.cat([(1 - size) * position, size], dim=1)
 
 
-def crop_resize(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
+def crop_resize(
+    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None, unit: float = 1.0
+) -> Tensor:
     """Takes one box a clip, the same from all its frames, and resizes it to a square, bilinearly.
 
     Where a box is much larger than `size` it is sampled on a finer grid and averaged, so that it does not
@@ -66,19 +68,24 @@ def crop_resize(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = N
         video: [B, C, T, H, W], any number type.
         boxes: [B, 4] x, y, width, height as fractions, on the CPU.
         flip: [B] bool, which clips to mirror left to right, on the CPU.
+        unit: what the numbers are multiplied by.
 
     Returns:
-        float32 [B, C, T, size, size] in the units of `video`.
+        float32 [B, C, T, size, size] in the units of `video`, times `unit`.
     """
     h, w = video.shape[3:]
     _, _, width, height = boxes.float().unbind(1)
     finer = (torch.maximum(width * w, height * h) / size).round().clamp(min=1).long()
     small = video.device.type == "cpu" and max(h, w) <= _SMALL
-    return (_by_matrices if small else _by_grid)(video, boxes.float(), size, flip, finer)
+    if small:
+        return _by_matrices(video, boxes.float(), size, flip, finer).mul_(unit)
+    return _by_grid(video, boxes.float(), size, flip, finer, unit)
 
 
-def _by_grid(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor) -> Tensor:
-    """`grid_sample` with time folded into the channels."""
+def _by_grid(
+    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor, unit: float
+) -> Tensor:
+    """`grid_sample` with time folded into the channels; on a CPU one clip a core at a time, which its cache holds."""
     b, c, t, h, w = video.shape
     x, y, width, height = boxes.unbind(1)
     zero = torch.zeros(b)
@@ -88,18 +95,28 @@ def _by_grid(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer
     frames = video.reshape(b, c * t, h, w)
 
     def sample(some: Tensor, of: Tensor, k: int) -> Tensor:
-        grid = F.affine_grid(of, [len(of), 1, size * k, size * k], align_corners=False)
+        shape = [len(of), 1, size * k, size * k]
+        flat = of.device.type == "cpu"  # a product of matrices is slow for so small ones
+        grid = _grid(of, size * k) if flat else F.affine_grid(of, shape, align_corners=False)
         out = F.grid_sample(some.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-        return F.avg_pool2d(out, k) if k > 1 else out
+        return (F.avg_pool2d(out, k) if k > 1 else out).mul_(unit)
 
     kinds = finer.unique().tolist()
-    if len(kinds) == 1:
+    at_once = torch.get_num_threads() if video.device.type == "cpu" else b
+    if len(kinds) == 1 and at_once >= b:
         return sample(frames, theta, kinds[0]).view(b, c, t, size, size)
     out = torch.empty(b, c * t, size, size, device=video.device)
     for k in kinds:
-        which = (finer == k).nonzero().flatten().to(video.device)
-        out.index_copy_(0, which, sample(frames.index_select(0, which), theta.index_select(0, which), k))
+        for which in (finer == k).nonzero().flatten().to(video.device).split(at_once):
+            out[which] = sample(frames[which], theta[which], k)
     return out.view(b, c, t, size, size)
+
+
+def _grid(theta: Tensor, size: int) -> Tensor:
+    """As `affine_grid`, to the bit, of maps that do not turn: [B, 2, 3] to [B, size, size, 2]."""
+    places = torch.linspace(-1, 1, size) * (size - 1) / size
+    x, y = (theta[:, i, i, None] * places + theta[:, i, 2, None] for i in (0, 1))
+    return torch.stack(torch.broadcast_tensors(x[:, None, :], y[:, :, None]), dim=-1)
 
 
 def _by_matrices(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor) -> Tensor:
