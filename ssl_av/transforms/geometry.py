@@ -83,7 +83,7 @@ def crop_resize(
 
 
 def _by_grid(
-    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor, unit: float
+    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor, unit: float = 1.0
 ) -> Tensor:
     """`grid_sample` with time folded into the channels; on a CPU one clip a core at a time, which its cache holds."""
     b, c, t, h, w = video.shape

@@ -27,9 +27,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(keep: bool, large: int = 1, **more: str) -> int:
     plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-    out = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(keep=keep, large=large)], env=plain | more, capture_output=True, check=True
-    )
+    program = PROGRAM.format(keep=keep, large=large)
+    out = subprocess.run([sys.executable, "-c", program], env=plain | more, capture_output=True, check=True)
     return int(out.stdout)
 
 
