@@ -12,6 +12,7 @@ from markupsafe import Markup
 from ssl_av.bench.analysis.axes import fairness
 from ssl_av.bench.analysis.columns import diagnostics_table
 from ssl_av.bench.analysis.digest import Digest, digest
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.analysis.tuned import tuning_note
 from ssl_av.bench.analysis.wording import one_budget
 from ssl_av.bench.plots import PLOTS
@@ -134,6 +135,7 @@ def _draw(
 
 
 def _captions(found: Digest) -> dict[str, str]:
+    about = headline(found.groups)
     several = max(len(group.runs) for group in found.groups) > 1
     bars = " Error bars: standard deviation over seeds." if several else ""
     costs = [run.get("cost") or {} for group in found.groups for run in group.runs]
@@ -141,11 +143,11 @@ def _captions(found: Digest) -> dict[str, str]:
     shared = f" Up to {most} runs shared the machine: alone, each would have been faster." if most > 1 else ""
     band = " Line: mean over seeds; band: from the lowest to the highest seed." if several else ""
     return {
-        "accuracy": "Linear SVM on frozen features. Top-1 accuracy on the test split; dotted: chance; "
-        f"dashed: the same SVM on the untrained network.{bars}",
-        "pareto": "Accuracy against cost. Linear SVM top-1 on the test split against what the training cost; the "
-        "line joins the methods that no other one beats in both (the Pareto front, references left out)."
-        f"{bars}",
+        "accuracy": f"{about.head.removesuffix(' (%)')} on the test split. Dotted: chance; "
+        f"dashed: the same of the untrained network.{bars}",
+        "pareto": f"Accuracy against cost. {about.head.removesuffix(' (%)')} on the test split against what the "
+        "training cost; the line joins the methods that no other one beats in both (the Pareto front, references left "
+        f"out).{bars}",
         "probe": "Accuracy on the validation split while training, against the samples seen. The online "
         f"probes read the features but do not train the backbone.{band}",
         "loss": "Training loss, one panel a method. The losses are different quantities, so every panel has "
@@ -167,7 +169,7 @@ def _notes(found: Digest) -> dict[str, str]:
     return {
         "main": "Higher is better. Bold: the highest of the methods as printed, which is not a test of "
         "significance; references are not ranked."
-        + (" Gain: linear SVM top-1 minus that of the untrained network, seed by seed." if gain else "")
+        + f" Gain: {headline(found.groups).title} minus that of the untrained network, seed by seed." * gain
         + by_class.note(found.main),
         "collapse": "Of the embeddings of the last training batches. Feature std: of the unit rows, times "
         "√D: 1 when directions are spread evenly, 0 when all rows point the same way (collapse). Effective "

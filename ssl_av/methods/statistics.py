@@ -13,6 +13,7 @@ from ssl_av.errors import UserError
 from ssl_av.methods import register_method
 from ssl_av.methods.base import Batch, Embeddings, Method
 from ssl_av.methods.settings import Inputs, Networks, Optim
+from ssl_av.transforms.spectrograms import AvidSpectrogram
 
 GREY = (0.299, 0.587, 0.114)
 
@@ -33,8 +34,11 @@ class OverTime(Backbone):
     def pool(self, features: Tensor) -> Tensor:
         """[B, C, time, …] → [B, parts · 3 · C]; the deviation is that of the population."""
         pieces = features.flatten(2).tensor_split(min(self.parts, features.shape[2]), dim=2)
-        found = [f(x) for x in pieces for f in (_mean, _deviation, _maximum)]
-        return torch.cat(found, dim=1)
+        return torch.cat([f for x in pieces for f in self.statistics(x)], dim=1)
+
+    def statistics(self, x: Tensor) -> list[Tensor]:
+        """[B, C, time] → three of [B, C]."""
+        return [x.mean(dim=2), x.std(dim=2, correction=0), x.amax(dim=2)]
 
 
 class Sound(OverTime):
@@ -43,19 +47,34 @@ class Sound(OverTime):
     Args:
         bands: of the spectrogram.
         parts: see `OverTime`.
+        silence: [bands], what the front end gives for silence: frames that are nothing else are left out,
+            unless there is no other. None counts all frames.
     """
 
     modality = "audio"
+    silence: Tensor | None
 
-    def __init__(self, bands: int, parts: int) -> None:
+    def __init__(self, bands: int, parts: int, silence: Tensor | None = None) -> None:
         super().__init__(parts)
         self.smallest = (1, 1)
         self.num_features = 3 * bands * parts
+        self.register_buffer("silence", silence, persistent=False)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[B, 1, time, frequency] → [B, frequency, time, 1]."""
         self.check(x)
         return x.permute(0, 3, 2, 1)
+
+    def statistics(self, x: Tensor) -> list[Tensor]:
+        """[B, bands, time] → three of [B, bands]."""
+        if self.silence is None:
+            return super().statistics(x)
+        heard = (x > self.silence[:, None] + 1e-4).any(dim=1, keepdim=True)  # a little: sums are rounded
+        heard = heard | ~heard.any(dim=2, keepdim=True)
+        count = heard.sum(dim=2)
+        mean = (x * heard).sum(dim=2) / count
+        deviation = (((x - mean[..., None]) ** 2 * heard).sum(dim=2) / count).sqrt()
+        return [mean, deviation, x.masked_fill(~heard, -torch.inf).amax(dim=2)]
 
 
 class Picture(OverTime):
@@ -99,6 +118,8 @@ class Statistics(Method):
         parts: stretches of time with statistics of their own; 1 forgets when something happened.
         cells: rows and columns of the grid over the picture.
         region: left, top, right and bottom of the part of the picture that is looked at, as shares of it.
+        skip_silence: leaves frames of digital silence out of the sound's statistics: many recordings are filled up
+            with it to a common length.
         networks: not used; there are none.
     """
 
@@ -112,11 +133,14 @@ class Statistics(Method):
         parts: int = 1,
         cells: int = 8,
         region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+        skip_silence: bool = False,
         inputs: Inputs = Inputs(audio_seconds=5.0, front_end="small"),
         networks: Networks = Networks(),
         optim: Optim = Optim(),
     ) -> None:
-        super().__init__(inputs, networks, optim, parts=parts, cells=cells, region=region)
+        super().__init__(
+            inputs, networks, optim, parts=parts, cells=cells, region=region, skip_silence=skip_silence
+        )
         check_count("statistics: parts", parts)
         check_count("statistics: cells", cells)
         region = tuple(region)  # type: ignore[assignment]  # a list, where it comes from a file
@@ -132,7 +156,17 @@ class Statistics(Method):
             )
         self.declare({"video": self.clip(), "audio": self.sound()})
         self.backbones["video"] = Picture(cells, region, parts)
-        self.backbones["audio"] = Sound(self.front_end.bins, parts)
+        self.backbones["audio"] = Sound(self.front_end.bins, parts, self._silence() if skip_silence else None)
+
+    def _silence(self) -> Tensor:
+        """[bands], what the front end makes of nothing."""
+        silence = self.front_end(torch.zeros(1, self.front_end.shortest + self.front_end.sample_rate // 10))
+        if isinstance(self.front_end, AvidSpectrogram):
+            raise UserError(
+                "statistics: skip_silence needs a front end that knows silence; avid's lowest value is relative to "
+                "each clip's loudest (choose inputs.front_end small or wide)"
+            )
+        return silence[0, 0, 0]
 
     def forward(self, batch: Batch) -> Embeddings:
         """The statistics of each modality."""
@@ -143,15 +177,3 @@ class Statistics(Method):
         raise UserError(
             "`statistics` is a reference without weights: it can be benched and evaluated, not fitted"
         )
-
-
-def _mean(x: Tensor) -> Tensor:
-    return x.mean(dim=2)
-
-
-def _deviation(x: Tensor) -> Tensor:
-    return x.std(dim=2, correction=0)
-
-
-def _maximum(x: Tensor) -> Tensor:
-    return x.amax(dim=2)

@@ -29,6 +29,27 @@ def test_parts_keep_when_something_happened():
     assert net.num_features == 384
 
 
+@pytest.mark.parametrize("front_end", ["small", "wide", "brave", "crisscross", "stica"])
+def test_silence_can_be_left_out(front_end: str) -> None:
+    method = create_method("statistics", inputs=INPUTS | {"front_end": front_end}, skip_silence=True)
+    rate = method.front_end.sample_rate
+    sound = torch.randn(rate // 2) * 0.1
+    filled = torch.stack([torch.cat([sound, torch.zeros(rate)]), torch.zeros(3 * rate // 2)])
+    spec = method.front_end(filled)
+    x = spec[0, 0].numpy()
+    heard = x[(x > x[-1] + 1e-4).any(axis=1)]
+    assert len(heard) < 0.4 * len(x)
+    expected = np.concatenate([heard.mean(axis=0), heard.std(axis=0), heard.max(axis=0)])
+    found = method.backbones["audio"](spec)
+    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    # nothing else is there: all of it counts
+    np.testing.assert_allclose(found[1, : len(x[-1])], x[-1], atol=1e-5)
+    everything = create_method("statistics", inputs=INPUTS | {"front_end": front_end}).backbones["audio"](
+        spec
+    )
+    assert (everything[0] - found[0]).abs().max() > 0.1
+
+
 def test_picture_is_colours_and_changes_of_a_grid():
     method = create_method("statistics", inputs=INPUTS, cells=4, region=(0.25, 0.5, 0.75, 1.0))
     video = torch.rand(2, 3, 5, 16, 16)
@@ -49,12 +70,13 @@ def test_picture_is_colours_and_changes_of_a_grid():
         ({"parts": 0}, "statistics: parts must be a whole number above 0"),
         ({"region": (0.5, 0.0, 0.5, 1.0)}, "region is left, top, right, bottom"),
         ({"cells": 20}, "at least 2 frames of 20 pixels, got 5 of 16"),
+        ({"skip_silence": True, "inputs": INPUTS | {"front_end": "avid"}}, "inputs.front_end small or wide"),
         ({"part": 2}, "did you mean parts"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict, says: str):
     with pytest.raises(UserError, match=says):
-        create_method("statistics", inputs=INPUTS, **settings)
+        create_method("statistics", **{"inputs": INPUTS, **settings})
 
 
 def test_it_has_nothing_to_learn_and_comes_back_from_its_settings(tmp_path):

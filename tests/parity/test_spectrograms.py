@@ -113,8 +113,16 @@ def small(wave: Array) -> Array:
     return (np.log(p @ bank + 1e-5) + 3.7) / 4.5
 
 
+def wide(wave: Array) -> Array:
+    """44.1 kHz, centred Hann windows of 2048, hop 512; 64 HTK filters of the whole band."""
+    p = power(np.pad(wave, 1024, mode="reflect"), hann(2048), 512, 2048, len(wave) // 512)
+    bank = triangles(hertz(htk_points(0, 22050, 64)), np.arange(1025) * 44100 / 2048)
+    return (np.log(p @ bank + 1e-10) + 2.1) / 6.6
+
+
 EXPECTED: dict[str, Callable[[Array], Array]] = {
     "avid": avid, "stica": stica, "brave": brave, "crisscross": crisscross, "small": small,
+    "wide": wide,
 }  # fmt: skip
 SOUNDS = ("sweep and noise", "odd length", "quiet", "clicks")
 

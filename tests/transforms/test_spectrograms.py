@@ -21,6 +21,7 @@ from ssl_av.transforms.spectrograms import FRONT_ENDS
         ("brave", 5, 1500, 80, 48000),
         ("crisscross", 2, 201, 80, 16000),
         ("small", 2, 200, 64, 16000),
+        ("wide", 2, 172, 64, 44100),
     ],
 )
 def test_shape_and_rate(name: str, seconds: float, frames: int, bins: int, rate: int) -> None:

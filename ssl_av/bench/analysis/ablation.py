@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from ssl_av.bench.analysis.columns import word
 from ssl_av.bench.analysis.findings import Part, Section
 from ssl_av.bench.analysis.groups import Group, Number, get
 from ssl_av.bench.analysis.tables import Column, Table, build
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.records import find
 from ssl_av.errors import UserError, unknown
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ssl_av.bench.analysis.findings import Part, Section
 from ssl_av.bench.analysis.groups import Group
+from ssl_av.bench.analysis.headline import main_tasks
 from ssl_av.bench.analysis.pairs import LEVEL, SAME, Pair, over_samples, over_seeds, pair_table
 from ssl_av.bench.analysis.predictions import right_of
 from ssl_av.bench.analysis.ranking import rank, ranking_part
 from ssl_av.bench.analysis.tables import Column, Table, build, formatted
-from ssl_av.bench.analysis.tasks import Task, main_tasks, tasks
+from ssl_av.bench.analysis.tasks import Task, tasks
 from ssl_av.evaluation.statistics import over_runs
 
 ONE_SEED = (
@@ -48,7 +49,8 @@ def _intervals(groups: Sequence[Group], found: Sequence[Task]) -> Part:
     columns = [Column(task.title, _ends(task), "percent") for task in found]
     note = (
         "In per cent: Student's t over the seeds, of the mean that the tables above give with its sample standard "
-        "deviation. It is of training once more on the same data; it says nothing of other test samples."
+        "deviation, cut at 0 and 100. It is of training once more on the same data; it says nothing of other test "
+        "samples."
     )
     return Part((), build("95 % intervals over seeds", columns, groups), note)
 
@@ -59,7 +61,8 @@ def _ends(task: Task) -> Callable[[Group], str]:
         interval = over_runs(number.values, level=LEVEL).interval if number else None
         if interval is None:
             return "one seed" if number else ""
-        return f"{formatted(interval.low, 'percent')} to {formatted(interval.high, 'percent')}"
+        low, high = max(interval.low, 0.0), min(interval.high, 1.0)
+        return f"{formatted(low, 'percent')} to {formatted(high, 'percent')}"
 
     return ends
 

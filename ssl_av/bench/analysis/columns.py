@@ -7,52 +7,36 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ssl_av.bench.analysis.axes import SPENT_AS, axis_column
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number, get
+from ssl_av.bench.analysis.headline import SVM, TABLED, Headline, headline
 from ssl_av.bench.analysis.tables import Cell, Column, Row, Table, cell
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.records import find
-
-PROTOCOLS = ("linear-svm", "retrieval", "av-retrieval")
-"""Protocols of the main table; whatever else was measured goes into a table of its own."""
-
-WORDS = {
-    "video": "video",
-    "audio": "audio",
-    "audio_to_video": "audio → video",
-    "video_to_audio": "video → audio",
-    "memory_video": "memory of video",
-    "memory_audio": "memory of audio",
-    "std": "feature std",
-    "effective_rank": "effective rank",
-    "top1": "top-1",
-    "top5": "top-5",
-    "map": "mAP",
-    "clip_top1": "top-1 of clips",
-    "clip_map": "mAP of clips",
-}
 
 
 def main_columns(groups: Sequence[Group]) -> list[Column]:
-    """Linear SVM, gain over the untrained network, retrieval both kinds, training time."""
+    """The headline (linear SVM), gain over the untrained network, retrieval both kinds, training time."""
+    about = headline(groups)
     untrained = next((group for group in groups if group.method == "random"), None)
     columns = [
         _measure(
-            groups, ("linear-svm", side, "top1"), "Linear SVM top-1 (%)", word(side), f"SVM {side} %", True
+            groups, (about.protocol, side, about.metric), about.head, word(side), about.short(side), True
         )
-        for side in ("video", "audio")
+        for side in about.sides
     ]
     if untrained is not None:
         columns += [
             Column(
                 word(side),
-                _gain(untrained, side),
+                _gain(about, untrained, side),
                 "points",
                 "Gain over untrained (points)",
                 brief=True,
-                short=f"gain {side}",
+                short=f"gain {word(side)}",
             )
-            for side in ("video", "audio")
+            for side in about.sides
         ]
     columns += _elsewhere(groups)
-    for protocol in PROTOCOLS[1:]:
+    for protocol in TABLED:
         for side in _sides(groups, protocol):
             head = (
                 f"Retrieval {word(side)} (%)" if protocol == "retrieval" else f"{word(side)} (%)".capitalize()
@@ -73,14 +57,15 @@ def main_columns(groups: Sequence[Group]) -> list[Column]:
 def other_columns(groups: Sequence[Group]) -> list[Column]:
     """Accuracies of every protocol that the main table does not show."""
     columns: list[Column] = []
+    about = headline(groups)
     for protocol in _keys(groups, "results"):
-        if protocol in PROTOCOLS:
+        if protocol in (SVM, *TABLED):
             continue
         name, _, place = protocol.partition("@")
         for side in _sides(groups, protocol):
             for metric in _keys(groups, "results", protocol, side):
-                if (name, metric) == ("linear-svm", "top1"):  # in the main table
-                    continue
+                if (protocol, metric) == (about.protocol, about.metric) or (name, metric) == (SVM, "top1"):
+                    continue  # in the main table
                 if re.fullmatch(r"(clip_)?(top\d+|map)(_tuned_\w+)?|[rp]\d+|accuracy|auc", metric):
                     head = f"{place}: {name} {word(side)} (%)" if place else f"{protocol} {word(side)} (%)"
                     columns.append(_measure(groups, (protocol, side, metric), head, word(metric)))
@@ -92,7 +77,7 @@ def _elsewhere(groups: Sequence[Group]) -> list[Column]:
     columns = []
     for protocol in _keys(groups, "results"):
         name, _, place = protocol.partition("@")
-        if name == "linear-svm" and place:
+        if name == SVM and place:
             columns += [
                 _measure(
                     groups, (protocol, side, "top1"), f"{place}: linear SVM top-1 (%)", word(side),
@@ -163,13 +148,6 @@ def budget_columns(groups: Sequence[Group]) -> list[Column]:
     return columns
 
 
-def word(name: str) -> str:
-    """The reader's word for a key of a record."""
-    if re.fullmatch(r"[rp]\d+", name):  # recall, precision
-        return f"{name[0].upper()}@{name[1:]}"
-    return WORDS.get(name) or name.replace("_", " ")
-
-
 def said_budget(budget: object) -> str:
     """``{"samples": 6000}`` as "6,000 samples"."""
     if not isinstance(budget, dict) or not budget:
@@ -238,9 +216,13 @@ def _trained(*path: str) -> Callable[[Group], Number]:
     return lambda group: Number(why="not trained") if group.method in UNTRAINED else group.number(*path)
 
 
-def _gain(untrained: Group, side: str) -> Callable[[Group], Number]:
-    path = ("results", "linear-svm", side, "top1")
-    return lambda g: Number() if g.method == "random" else g.number(*path).minus(untrained.number(*path))
+def _gain(about: Headline, untrained: Group, side: str) -> Callable[[Group], Number]:
+    def gain(group: Group) -> Number:
+        if group.method == "random":
+            return Number()
+        return about.number(group, side).minus(about.number(untrained, side))
+
+    return gain
 
 
 def _spent(kind: str) -> Callable[[Group], Number]:

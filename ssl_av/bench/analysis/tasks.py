@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ssl_av.bench.analysis.columns import word
 from ssl_av.bench.analysis.groups import Group, get
+from ssl_av.bench.analysis.words import word
 
 METRICS = ("top1", "map", "r1", "accuracy", "auc")
 """The number that speaks for a protocol is the first of these that it has; higher is better in all."""
@@ -48,14 +48,6 @@ def tasks(groups: Sequence[Group]) -> list[Task]:
             if metric:
                 found.append(Task(protocol, side, metric))
     return found
-
-
-def main_tasks(groups: Sequence[Group]) -> list[Task]:
-    """The tasks that pairs of methods are compared on: the linear SVM's, else the first protocol's."""
-    found = tasks(groups)
-    return [task for task in found if task.protocol == "linear-svm"] or [
-        task for task in found if task.protocol == found[0].protocol
-    ]
 
 
 def _keys(levels: Iterable[object]) -> list[str]:

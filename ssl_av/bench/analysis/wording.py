@@ -8,7 +8,9 @@ from typing import Any
 
 from ssl_av.bench.analysis.columns import said_budget
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number, get, seed
+from ssl_av.bench.analysis.headline import Headline, headline
 from ssl_av.bench.analysis.tables import formatted
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.records import find
 
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -48,22 +50,27 @@ def answer(groups: Sequence[Group]) -> str:
     methods = [group for group in groups if not group.reference and group.runs]
     if not methods:
         return "No method completed: there are only reference rows."
+    about = headline(groups)
     best: dict[str, list[str]] = {}
-    for side in SIDES:
-        names, reached = _best(methods, side)
+    for side in about.sides:
+        names, reached = _best(about, methods, side)
         if names:
-            best.setdefault(names, []).append(f"{reached} ({side})")
+            best.setdefault(names, []).append(f"{reached} ({word(side)})")
     if not best:
-        return "No top-1 of a linear SVM was measured, so the methods are not ranked here."
-    above = _above_untrained(methods, groups)
+        return "No accuracy was measured, so the methods are not ranked here."
+    above = _above_untrained(about, methods, groups)
     won = " and ".join(f"{names} {' and '.join(reached)}" for names, reached in best.items())
-    return f"Best linear SVM: {won}" + (f"; {above}." if above else ".")
+    return f"Best {about.name if about.metric == 'top1' else about.title}: {won}" + (
+        f"; {above}." if above else "."
+    )
 
 
 def remarks(groups: Sequence[Group]) -> list[str]:
     """What a careful reader has to know before believing a difference."""
     methods = [group for group in groups if not group.reference and group.runs]
-    said = [_seeds(groups), *(_lead(methods, side) for side in SIDES), _sampling(groups), _supervised(groups)]
+    about = headline(groups)
+    leads = [_lead(about, methods, side) for side in about.sides]
+    said = [_seeds(groups), *leads, _sampling(about, groups), _supervised(about, groups)]
     said.append(_unconverged(groups))
     return [text for text in (*said, *_unequal(groups)) if text]
 
@@ -106,31 +113,26 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1] if names else ""]))
 
 
-def top1(group: Group, side: str) -> Number:
-    """Linear SVM top-1 of a method."""
-    return group.number("results", "linear-svm", side, "top1")
-
-
-def _ranked(methods: Sequence[Group], side: str) -> list[tuple[Group, Number]]:
-    found = [(group, top1(group, side)) for group in methods]
+def _ranked(about: Headline, methods: Sequence[Group], side: str) -> list[tuple[Group, Number]]:
+    found = [(group, about.number(group, side)) for group in methods]
     return sorted(((g, n) for g, n in found if n), key=lambda pair: -pair[1].mean)
 
 
-def _best(methods: Sequence[Group], side: str) -> tuple[str, str]:
+def _best(about: Headline, methods: Sequence[Group], side: str) -> tuple[str, str]:
     """The best method of a modality, or those that share the first place, and what it reached."""
-    ranked = _ranked(methods, side)
+    ranked = _ranked(about, methods, side)
     if not ranked:
         return "", ""
     tied = [group.label for group, number in ranked if _tenths(number) == _tenths(ranked[0][1])]
     return listed(tied), percent(ranked[0][1])
 
 
-def _above_untrained(methods: Sequence[Group], groups: Sequence[Group]) -> str:
+def _above_untrained(about: Headline, methods: Sequence[Group], groups: Sequence[Group]) -> str:
     untrained = next((group for group in groups if group.method == "random" and group.runs), None)
     parts = []
-    for side in SIDES:
-        floor = top1(untrained, side) if untrained else Number()
-        ranked = _ranked(methods, side)
+    for side in about.sides:
+        floor = about.number(untrained, side) if untrained else Number()
+        ranked = _ranked(about, methods, side)
         if not floor or not ranked:
             continue
         above = [g.label for g, n in ranked if _tenths(n) > _tenths(floor)]
@@ -143,7 +145,7 @@ def _above_untrained(methods: Sequence[Group], groups: Sequence[Group]) -> str:
         else:
             verb = "is" if len(above) == 1 else "are"
             who = f"{count(len(above))} of {count(len(ranked))} ({listed(above)}) {verb}"
-        parts.append((who, f"on {side} ({percent(floor)})"))
+        parts.append((who, f"on {word(side)} ({percent(floor)})"))
     if len(parts) == 2 and parts[0][0] == parts[1][0]:
         return f"{parts[0][0]} above the untrained network {parts[0][1]} and {parts[1][1]}"
     return ", ".join(f"{who} above the untrained network {where}" for who, where in parts)
@@ -165,9 +167,9 @@ def _seeds(groups: Sequence[Group]) -> str:
     )
 
 
-def _lead(methods: Sequence[Group], side: str) -> str:
+def _lead(about: Headline, methods: Sequence[Group], side: str) -> str:
     """Whether the first place is settled by what the suite measured."""
-    ranked = _ranked(methods, side)
+    ranked = _ranked(about, methods, side)
     if len(ranked) < 2:
         return ""
     (first, best), (second, next_best) = ranked[:2]
@@ -177,7 +179,7 @@ def _lead(methods: Sequence[Group], side: str) -> str:
         yardstick, what = math.hypot(*spreads), "the spread of such a difference over seeds"
     else:
         clips = _test_clips([first, second])
-        if not clips:
+        if not clips or not about.counts:
             return ""
         yardstick = math.hypot(*(_standard_error(n.mean, clips) for n in (best, next_best)))
         what = "the standard error of such a difference on this test set"
@@ -185,39 +187,39 @@ def _lead(methods: Sequence[Group], side: str) -> str:
         return ""
     points, against = formatted(gap, "percent"), formatted(yardstick, "percent")
     if not float(points):
-        return f"On {side}, {first.label} and {second.label} are level: the first place is not settled."
+        return f"On {word(side)}, {first.label} and {second.label} are level: the first place is not settled."
     return (
-        f"On {side}, {first.label} leads {second.label} by {points} points, "
+        f"On {word(side)}, {first.label} leads {second.label} by {points} points, "
         f"against about {against} points for {what}: the first place is not settled."
     )
 
 
-def _sampling(groups: Sequence[Group]) -> str:
+def _sampling(about: Headline, groups: Sequence[Group]) -> str:
     clips = _test_clips(groups)
-    found = [number.mean for group in groups for side in SIDES if (number := top1(group, side))]
-    if not clips or not found:
+    found = [number.mean for g in groups for side in about.sides if (number := about.number(g, side))]
+    if not clips or not found or not about.counts:
         return ""
     widest = max(_standard_error(value, clips) for value in found)
     error = formatted(widest, "percent")
     return f"The test split has {clips:,} samples: accuracies have a standard error of up to {error} points."
 
 
-def _supervised(groups: Sequence[Group]) -> str:
+def _supervised(about: Headline, groups: Sequence[Group]) -> str:
     """Say so where learning with labels is not above everything, and what is known about why."""
     labelled = next((group for group in groups if group.method == "supervised" and group.runs), None)
     if labelled is None:
         return ""
     parts = []
-    for side in SIDES:
-        own = top1(labelled, side)
+    for side in about.sides:
+        own = about.number(labelled, side)
         over = [
             f"{group.label} ({percent(number)})"
-            for group, number in _ranked([g for g in groups if g.method != "supervised"], side)
+            for group, number in _ranked(about, [g for g in groups if g.method != "supervised"], side)
             if own and _tenths(number) > _tenths(own)
         ]
         if over:
             parts.append(
-                f"on {side}, {listed(over)} {'is' if len(over) == 1 else 'are'} above it ({percent(own)})"
+                f"on {word(side)}, {listed(over)} {'is' if len(over) == 1 else 'are'} above it ({percent(own)})"
             )
     if not parts:
         return ""

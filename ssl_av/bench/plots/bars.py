@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.analysis.tables import cell, formatted
 from ssl_av.bench.plots.hover import mark_box
 from ssl_av.bench.plots.style import colours, new_figure, row_names, titled
@@ -18,19 +19,20 @@ from ssl_av.style import LIGHT, Style
 
 
 def accuracy_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
-    """Linear SVM top-1: one group of bars a modality, with chance and the untrained network as lines."""
-    columns = [c for c in main_columns(groups) if c.group.startswith("Linear SVM")]
+    """The headline (linear SVM): a group of bars a modality, with chance and the untrained network as lines."""
+    about = headline(groups)
+    columns = [c for c in main_columns(groups) if c.group == about.head]
     found = {column.title: [_only_number(column.of(group)) for group in groups] for column in columns}
     sides = [side for side, numbers in found.items() if any(numbers)]
     if not sides:
         return None
     chance = {column.title: column.chance for column in columns}
-    height = 0.36 * len(groups) + 1.25
-    figure, panels = _rows_of_bars(groups, len(sides), height, style)
+    down = len(sides) if style.narrow else math.ceil(len(sides) / 2)
+    figure, panels = _rows_of_bars(groups, len(sides), (0.36 * len(groups) + 1.25) * down, style)
     top = max(100 * (n.mean + (n.std or 0)) for side in sides for n in found[side] if n)
-    for axes, side in zip(panels, sides, strict=True):
+    for axes, side in zip(panels, sides, strict=False):
         _bars(axes, groups, found[side], "percent", style)
-        titled(axes, f"{side.capitalize()} – linear SVM top-1 (%)", style)
+        titled(axes, f"{side.capitalize()} – {about.title} (%)", style)
         axes.set_xlim(0, min(112, top * 1.17 + 1) / 100)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
         untrained = next(
@@ -45,6 +47,8 @@ def accuracy_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | Non
             axes.axvline(untrained.mean, color=style.ink, linestyle="--", linewidth=1.1, label=said)
         if floor is not None or untrained:
             _legend(axes, style)
+    for axes in panels[len(sides) :]:
+        axes.set_visible(False)
     return figure
 
 
@@ -87,8 +91,6 @@ def _rows_of_bars(
     """Panels of horizontal bars that share their rows: two beside each other, or one on a phone."""
     across = 1 if style.narrow else min(2, count)
     down = math.ceil(count / across)
-    if style.narrow and count == 2:
-        height *= 2
     figure, panels = new_figure(style, height, down, across, sharey=True)
     places = _places(groups)
     for axes in panels:

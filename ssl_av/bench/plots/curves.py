@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import UNTRAINED, Group
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.plots.hover import mark
 from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled, wrapped
 from ssl_av.style import LIGHT, Style, literal
@@ -31,7 +32,8 @@ def probe_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     down = math.ceil(len(names) / across)
     figure, panels = new_figure(style, 2.75 * down + 0.6, down, across)
     colour, marker = colours((g.method for g in groups), style), markers(g.method for g in groups)
-    floor = next((c.chance for c in main_columns(groups) if c.group.startswith("Linear SVM")), None)
+    about = headline(groups).head
+    floor = next((c.chance for c in main_columns(groups) if c.group == about), None)
     for axes, name in zip(panels, names, strict=False):
         kind, side = name.split("_", 1)
         titled(axes, f"{side.capitalize()} – online {'kNN' if kind == 'knn' else kind} (%)", style)

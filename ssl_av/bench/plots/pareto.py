@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from ssl_av.bench.analysis.groups import UNTRAINED, Group, Number
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.analysis.tables import formatted
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.plots.hover import mark
 from ssl_av.bench.plots.style import colours, legend_below, markers, new_figure, titled
 from ssl_av.style import LIGHT, Style, literal
@@ -37,15 +39,16 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
-    """Linear SVM top-1 against what the training cost, a panel a modality; None with fewer than two methods."""
+    """The headline (linear SVM) against what the training cost, a panel a side; None with fewer than two methods."""
+    about = headline(groups)
     trained = [group for group in groups if group.method not in UNTRAINED and group.runs]
     path, said = next(
         (cost for cost in COSTS if trained and all(group.number(*cost[0]) for group in trained)), ((), "")
     )
     sides = [
         side
-        for side in ("video", "audio")
-        if path and sum(bool(_top1(group, side)) for group in trained if not group.reference) > 1
+        for side in about.sides
+        if path and sum(bool(about.number(group, side)) for group in trained if not group.reference) > 1
     ]
     if not sides:
         return None
@@ -54,8 +57,8 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
     figure, panels = new_figure(style, 3.0 * down + 0.5, down, across)
     colour, marker = colours((g.method for g in groups), style), markers(g.method for g in groups)
     for axes, side in zip(panels, sides, strict=True):
-        titled(axes, f"{side.capitalize()} – linear SVM top-1 (%)", style)
-        shown = [(g, g.number(*path), top) for g in trained if (top := _top1(g, side))]
+        titled(axes, f"{word(side).capitalize()} – {about.title} (%)", style)
+        shown = [(g, g.number(*path), top) for g in trained if (top := about.number(g, side))]
         end = max(cost.mean for _, cost, _ in shown)
         _front_line(axes, [(cost.mean, top.mean) for g, cost, top in shown if not g.reference], end, style)
         for group, cost, top in shown:
@@ -65,7 +68,7 @@ def pareto_plot(groups: Sequence[Group], style: Style = LIGHT) -> Figure | None:
             )  # fmt: skip
             value = formatted(top.mean, "percent")
             mark(axes, cost.mean, top.mean, f"{group.label}: {value} %, {cost.mean:,.4g} {said}")
-        untrained = next((_top1(g, side) for g in groups if g.method == "random"), Number())
+        untrained = next((about.number(g, side) for g in groups if g.method == "random"), Number())
         if untrained:
             axes.axhline(
                 untrained.mean,
@@ -102,8 +105,4 @@ def _scales(axes: Axes, costs: Sequence[float], said: str, style: Style) -> None
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}"))
-
-
-def _top1(group: Group, side: str) -> Number:
-    return group.number("results", "linear-svm", side, "top1")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))

@@ -15,6 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ssl_av.bench.analysis.groups import Group
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.running.perform import Message
 
 STYLES = {
@@ -220,11 +222,11 @@ class Board:
 
 
 def accuracies(row: Row) -> Text:
-    """The online probes while a run trains, the linear SVM once it is over."""
+    """The online probes while a run trains, the headline (linear SVM) once it is over."""
     if row.record is not None:
         if row.record.get("status") != "completed":
             return Text("")
-        found = _svm(row.record)
+        found = _reached(row.record)
         return Text(" / ".join(f"{100 * value:.1f}" for value in found.values()), style="bold")
     probes = [row.numbers.get(f"val/probe_{side}") for side in ("video", "audio")]
     shown = " / ".join("–" if value is None else f"{100 * value:.1f}" for value in probes)
@@ -240,14 +242,16 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _svm(record: Mapping[str, Any]) -> dict[str, float]:
-    svm = (record.get("results") or {}).get("linear-svm") or {}
-    return {side: r["top1"] for side, r in svm.items() if isinstance(r, Mapping) and "top1" in r}
+def _reached(record: Mapping[str, Any]) -> dict[str, float]:
+    group = Group("", "", (record,))
+    about = headline([group])
+    found = {side: about.number(group, side) for side in about.sides}
+    return {side: number.mean for side, number in found.items() if number}
 
 
 def _line(label: str, record: Mapping[str, Any]) -> str:
     """What a run that is over says where there is no table."""
     if record["status"] != "completed":
         return f"  [red]{label}: {record['status']}[/]: {escape(str(record['error']))}"
-    scores = ", ".join(f"{side} {100 * value:.1f} %" for side, value in _svm(record).items())
+    scores = ", ".join(f"{side} {100 * value:.1f} %" for side, value in _reached(record).items())
     return f"  {label}: {scores or 'done'} ({record['cost']['total_seconds']:.0f} s)"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup
 
-from ssl_av.bench.analysis.columns import word
 from ssl_av.bench.analysis.groups import Group, get, seed
 from ssl_av.bench.analysis.tables import MISSING, Table
+from ssl_av.bench.analysis.words import word
 from ssl_av.bench.plots.confusion import confusion_plot
 from ssl_av.bench.plots.style import png
 from ssl_av.bench.records import row_name

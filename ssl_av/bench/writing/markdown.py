@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ssl_av.bench.analysis.digest import Digest
 from ssl_av.bench.analysis.findings import Section
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.analysis.tables import Cell, Table
 from ssl_av.text import printable
 
@@ -28,7 +29,7 @@ def to_markdown(
         _bullets(digest.remarks),
         _pairs(digest.facts, ("suite", digest.name)),
         "## Results",
-        *_results(digest.main),
+        *_results(digest),
         notes["main"],
         _figure("accuracy", captions),
         _figure("pareto", captions),
@@ -54,10 +55,11 @@ def to_markdown(
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _results(main: Table) -> list[str]:
+def _results(digest: Digest) -> list[str]:
     """The main table in three, each narrow enough for plain text."""
+    main, about = digest.main, headline(digest.groups)
     parts = {
-        "Linear SVM on frozen features": main.select(
+        "Linear SVM on frozen features" if about.is_svm else about.name: main.select(
             lambda c: "→" not in c.group and not c.group.startswith("Retr")
         ),
         "Retrieval within a modality": main.select(lambda c: c.group.startswith("Retrieval")),

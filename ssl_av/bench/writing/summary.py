@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ssl_av.bench.analysis.columns import main_columns
 from ssl_av.bench.analysis.groups import group_runs
+from ssl_av.bench.analysis.headline import headline
 from ssl_av.bench.analysis.tables import Cell, Row, build
 
 
@@ -22,6 +23,7 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> RichTable:
     works without any completed run.
     """
     groups = group_runs(records)
+    about = headline(groups).head
     full = build("Results", main_columns(groups), groups)
     table = full.select(lambda column: column.brief)
     notes = [f"{letter}  {note}" for note, letter in table.footnotes.items()]
@@ -40,7 +42,7 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> RichTable:
     for row, following in zip_longest(table.rows, table.rows[1:]):
         last = following is not None and following.kind != row.kind
         pairs = zip(row.cells, table.columns, strict=True)
-        cells = [_cell(cell, row, table.footnotes, column.name.startswith("SVM")) for cell, column in pairs]
+        cells = [_cell(cell, row, table.footnotes, column.group == about) for cell, column in pairs]
         shown.add_row(Text(row.name, style=_style(row)), *cells, end_section=last)
     return shown
 
@@ -50,7 +52,7 @@ def _style(row: Row) -> str:
 
 
 def _cell(cell: Cell, row: Row, notes: Mapping[str, str], spread: bool) -> Text:
-    # ± of every column would not fit a terminal: only the first question, the linear SVM, keeps it.
+    # ± of every column would not fit a terminal: only the first question keeps it.
     said = f"{cell.text} ± {cell.spread}" if spread and cell.spread else cell.text
     text = Text(said, style="bold" if cell.best else _style(row))
     if cell.note:

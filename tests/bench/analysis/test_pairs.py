@@ -12,9 +12,10 @@ import pytest
 from scipy import special
 
 from ssl_av.bench.analysis.groups import Group, group_runs
+from ssl_av.bench.analysis.headline import main_tasks
 from ssl_av.bench.analysis.pairs import SAME, over_samples, over_seeds, pair_table
 from ssl_av.bench.analysis.predictions import Right, paired, read_right, right_of
-from ssl_av.bench.analysis.tasks import Task, main_tasks, tasks
+from ssl_av.bench.analysis.tasks import Task, tasks
 
 Record = dict[str, Any]
 Make = Callable[..., Record]
