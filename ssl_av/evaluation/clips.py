@@ -104,7 +104,7 @@ class ClipTransform(nn.Module):
 
     def _take(self, video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
         with torch.autocast(video.device.type, enabled=False):
-            x = crop_resize(video, boxes, size, flip, unit=1 / 255)
+            x = crop_resize(video, boxes, size, flip).mul_(1 / 255)
             return x.sub_(self.mean.to(x.device)).div_(self.std.to(x.device))
 
 

@@ -261,7 +261,7 @@ def squares(transform: VideoTransform, clip: Tensor, aspect: Tensor, count: int,
         where[~wide, 1] = place
         boxes.append(torch.cat([(1 - extent) * where, extent], dim=1))
     mean, std = transform.mean.to(clip.device), transform.std.to(clip.device)
-    out = [(crop_resize(clip, box, transform.size, unit=1 / 255) - mean) / std for box in boxes]
+    out = [(crop_resize(clip, box, transform.size).mul_(1 / 255) - mean) / std for box in boxes]
     return torch.stack(out, dim=1).flatten(0, 1)
 
 

@@ -56,9 +56,7 @@ def square_boxes(aspect: Tensor, position: float = 0.5) -> Tensor:
     return torch.cat([(1 - size) * position, size], dim=1)
 
 
-def crop_resize(
-    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None, unit: float = 1.0
-) -> Tensor:
+def crop_resize(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None = None) -> Tensor:
     """Takes one box a clip, the same from all its frames, and resizes it to a square, bilinearly.
 
     Where a box is much larger than `size` it is sampled on a finer grid and averaged, so that it does not
@@ -68,24 +66,19 @@ def crop_resize(
         video: [B, C, T, H, W], any number type.
         boxes: [B, 4] x, y, width, height as fractions, on the CPU.
         flip: [B] bool, which clips to mirror left to right, on the CPU.
-        unit: what the numbers are multiplied by.
 
     Returns:
-        float32 [B, C, T, size, size] in the units of `video`, times `unit`.
+        float32 [B, C, T, size, size] in the units of `video`.
     """
     h, w = video.shape[3:]
     _, _, width, height = boxes.float().unbind(1)
     finer = (torch.maximum(width * w, height * h) / size).round().clamp(min=1).long()
     small = video.device.type == "cpu" and max(h, w) <= _SMALL
-    if small:
-        return _by_matrices(video, boxes.float(), size, flip, finer).mul_(unit)
-    return _by_grid(video, boxes.float(), size, flip, finer, unit)
+    return (_by_matrices if small else _by_grid)(video, boxes.float(), size, flip, finer)
 
 
-def _by_grid(
-    video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor, unit: float = 1.0
-) -> Tensor:
-    """`grid_sample` with time folded into the channels; on a CPU one clip a core at a time, which its cache holds."""
+def _by_grid(video: Tensor, boxes: Tensor, size: int, flip: Tensor | None, finer: Tensor) -> Tensor:
+    """`grid_sample` with time folded into the channels."""
     b, c, t, h, w = video.shape
     x, y, width, height = boxes.unbind(1)
     zero = torch.zeros(b)
@@ -96,19 +89,18 @@ def _by_grid(
 
     def sample(some: Tensor, of: Tensor, k: int) -> Tensor:
         shape = [len(of), 1, size * k, size * k]
-        flat = of.device.type == "cpu"  # a product of matrices is slow for so small ones
+        flat = of.device.type == "cpu"  # where a product of so small matrices is slow
         grid = _grid(of, size * k) if flat else F.affine_grid(of, shape, align_corners=False)
         out = F.grid_sample(some.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
-        return (F.avg_pool2d(out, k) if k > 1 else out).mul_(unit)
+        return F.avg_pool2d(out, k) if k > 1 else out
 
     kinds = finer.unique().tolist()
-    at_once = torch.get_num_threads() if video.device.type == "cpu" else b
-    if len(kinds) == 1 and at_once >= b:
+    if len(kinds) == 1:
         return sample(frames, theta, kinds[0]).view(b, c, t, size, size)
     out = torch.empty(b, c * t, size, size, device=video.device)
     for k in kinds:
-        for which in (finer == k).nonzero().flatten().to(video.device).split(at_once):
-            out[which] = sample(frames[which], theta[which], k)
+        which = (finer == k).nonzero().flatten().to(video.device)
+        out.index_copy_(0, which, sample(frames.index_select(0, which), theta.index_select(0, which), k))
     return out.view(b, c, t, size, size)
 
 

@@ -102,7 +102,7 @@ class VideoTransform(nn.Module):
         return aspect.detach().float().cpu()
 
     def _crop(self, video: Tensor, boxes: Tensor, flip: Tensor | None = None) -> Tensor:
-        return geometry.crop_resize(video, boxes, self.size, flip, unit=1 / 255)
+        return geometry.crop_resize(video, boxes, self.size, flip).mul_(1 / 255)
 
     def _normalise(self, x: Tensor) -> Tensor:
         mean, std = self.mean.to(x.device), self.std.to(x.device)
