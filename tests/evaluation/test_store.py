@@ -123,8 +123,9 @@ def test_little_is_lost_where_features_are_small(tmp_path: Path, monkeypatch) ->
     check(kept, [VIDEO])
 
 
-def test_two_processes_make_them_once(tmp_path: Path) -> None:
+def test_two_processes_make_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One of them wants more than the other."""
+    monkeypatch.setattr("ssl_av.lock.PATIENCE", 0.1)  # seconds before it is said that this waits
 
     def other() -> None:
         slow = making(tmp_path / "diary", lambda k: time.sleep(0.05))
