@@ -19,6 +19,7 @@ from ssl_av.errors import Agreed
 from ssl_av.evaluation.features import Features, extract
 from ssl_av.evaluation.metrics import effective_rank, feature_std
 from ssl_av.evaluation.neighbours import knn_scores
+from ssl_av.evaluation.repeated import Repeated
 from ssl_av.evaluation.towers import Towers
 from ssl_av.methods.base import Method
 from ssl_av.training.deadline import deadline_of, total_steps
@@ -44,11 +45,13 @@ class OnlineProbe(pl.Callback):
         self.times, self.limit = times, limit
         self.curves: dict[str, Curve] = {}
         self.done = 0  # probes of a training that ends by the clock
+        self.logged = Repeated()
         self._step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A training that goes on was probed after the step that it goes on from, if it was to be."""
         self._step = trainer.global_step
+        self.logged.begin()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -57,6 +60,7 @@ class OnlineProbe(pl.Callback):
         if self.times and trainer.is_global_zero and self.due(trainer):
             with undisturbed():  # how often a run is probed changes nothing in it
                 self.probe(trainer, pl_module)
+        self.logged.repeat(trainer, pl_module)
 
     def due(self, trainer: pl.Trainer) -> bool:
         """Whether the step that was just made is one to probe after."""
@@ -80,19 +84,19 @@ class OnlineProbe(pl.Callback):
             train, val = (extract(towers, data, s, clips=1, limit=self.limit) for s in ("train", "val"))
             pl_module.train()
             seen = trainer.global_step * data.batch_size * trainer.accumulate_grad_batches
-            for name, value in probe_accuracy(train, val, classes).items():
+            found = probe_accuracy(train, val, classes)
+            for name, value in found.items():
                 self.curves.setdefault(name, []).append((seen, value))
-                pl_module.log(
-                    f"val/{name}", value, on_step=True, on_epoch=False, prog_bar=name.startswith("probe")
-                )
+            self.logged.log(trainer, pl_module, {f"val/{name}": value for name, value in found.items()})
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run has the whole curve."""
-        return {"curves": self.curves, "done": self.done}
+        return {"curves": self.curves, "done": self.done, "logged": self.logged.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the curves of an interrupted run."""
         self.curves, self.done = state_dict["curves"], state_dict.get("done", 0)
+        self.logged.load_state_dict(state_dict.get("logged", {}))
 
 
 def probe_accuracy(train: Features, val: Features, classes: int) -> dict[str, float]:
@@ -137,11 +141,13 @@ class Collapse(pl.Callback):
         self.recent: dict[str, Tensor] = {}
         self.flat: dict[str, int] = {}
         self.found: list[dict[str, Any]] = []
+        self.logged = Repeated()
         self._step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """The step that a training goes on from was measured, if it was to be."""
         self._step = trainer.global_step
+        self.logged.begin()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -153,11 +159,14 @@ class Collapse(pl.Callback):
         if trainer.global_step == self._step:  # gradients are still being gathered
             return
         self._step = trainer.global_step
-        if self._step % self.every == 0:
-            for name, values in self.measure().items():
-                for measure, value in values.items():
-                    pl_module.log(f"collapse/{name}_{measure}", value, on_step=True, on_epoch=False)
-                self.judge(self._step, name, values)
+        if self._step % self.every:
+            self.logged.repeat(trainer, pl_module)
+            return
+        measured = self.measure()
+        named = {f"collapse/{n}_{k}": v for n, values in measured.items() for k, v in values.items()}
+        self.logged.log(trainer, pl_module, named)
+        for name, values in measured.items():
+            self.judge(self._step, name, values)
 
     def take(self, embeddings: dict[str, Tensor]) -> None:
         """Keeps those of a batch; each of several ranks its share."""
@@ -199,11 +208,13 @@ class Collapse(pl.Callback):
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run measures what it would have."""
         recent = ranks.gather_objects(self.recent)
-        return {"recent": recent if len(recent) > 1 else self.recent, "flat": self.flat, "found": self.found}
+        held = {"flat": self.flat, "found": self.found, "logged": self.logged.state_dict()}
+        return {"recent": recent if len(recent) > 1 else self.recent, **held}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the embeddings and counts of an interrupted run."""
         recent, self.flat, self.found = (state_dict[k] for k in ("recent", "flat", "found"))
+        self.logged.load_state_dict(state_dict.get("logged", {}))
         kept = recent if isinstance(recent, list) else [recent]  # of each rank of then
         if len(kept) == ranks.count():
             self.recent = kept[ranks.own()]
