@@ -155,11 +155,19 @@ def refuse_classes(where: str, value: Any) -> None:
             refuse_classes(where, inner)
 
 
+PLAIN = frozenset({"int", "float", "bool", "str", "list", "tuple", "dict", "Mapping", "Sequence"})
+"""Words of annotations that leave no place for nothing; another one may be a name for ``tuple[int, int] | None``."""
+
+
 def _may_be_null(parameter: inspect.Parameter) -> bool:
     """Whether an argument can be nothing (``FeatureCrops | None``); annotations are text here, or Lightning's types."""
-    said = str(parameter.annotation)
-    free = parameter.annotation is parameter.empty or said in ("Any", "typing.Any")
-    return free or not {"None", "Optional", "NoneType"}.isdisjoint(re.split(r"\W+", said))
+    said = re.sub(
+        r"\[.*\]", "", str(parameter.annotation)
+    )  # tuple[Place, ...] | None: what it holds does not count
+    words = {word for word in re.split(r"\W+", said) if word}
+    if dataclasses.is_dataclass(parameter.default):
+        return "None" in words
+    return parameter.annotation is parameter.empty or not words <= PLAIN
 
 
 def _check_choices(group: str, target: Any, values: Mapping[str, Any]) -> None:
