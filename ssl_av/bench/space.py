@@ -159,7 +159,7 @@ def parse_trials(text: str) -> dict[str, int | float]:
                 f"--tune {text}: '{number}' is not a {'whole ' if name == 'trials' else ''}number"
             ) from None
     if not 1 <= found.get("trials", 0) <= TRIALS:
-        raise UserError(f"--tune {text}: give from 1 to {TRIALS} trials, e.g. trials=8")
+        raise UserError(f"--tune {text}: give at least one trial and at most {TRIALS}, e.g. trials=8")
     return found
 
 
