@@ -8,10 +8,8 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import shutil
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from multiprocessing.util import Finalize
 from pathlib import Path
 
@@ -50,12 +48,3 @@ def shared() -> Path:
 def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
     """A folder of videos with every fault that the doctor knows; to be read only."""
     return plant(tmp_path_factory.mktemp("faults") / "videos")
-
-
-@pytest.fixture(autouse=True)
-def _first_process() -> Iterator[None]:
-    """A test that was one of several processes leaves none behind: Lightning's later ones would not log."""
-    yield
-    module = sys.modules.get("lightning_utilities.core.rank_zero")
-    if module is not None:
-        module.rank_zero_only.rank = 0

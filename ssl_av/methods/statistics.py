@@ -160,13 +160,13 @@ class Statistics(Method):
 
     def _silence(self) -> Tensor:
         """[bands], what the front end makes of nothing."""
-        silence = self.front_end(torch.zeros(1, self.front_end.shortest + self.front_end.sample_rate // 10))
         if isinstance(self.front_end, AvidSpectrogram):
             raise UserError(
                 "statistics: skip_silence needs a front end that knows silence; avid's lowest value is relative to "
                 "each clip's loudest (choose inputs.front_end small or wide)"
             )
-        return silence[0, 0, 0]
+        silence = torch.zeros(1, self.front_end.shortest + self.front_end.sample_rate // 10)
+        return self.front_end(silence)[0, 0, 0]
 
     def forward(self, batch: Batch) -> Embeddings:
         """The statistics of each modality."""

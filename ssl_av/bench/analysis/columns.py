@@ -35,7 +35,7 @@ def main_columns(groups: Sequence[Group]) -> list[Column]:
             )
             for side in about.sides
         ]
-    columns += _elsewhere(groups)
+    columns += _elsewhere(groups, about)
     for protocol in TABLED:
         for side in _sides(groups, protocol):
             head = (
@@ -72,12 +72,12 @@ def other_columns(groups: Sequence[Group]) -> list[Column]:
     return columns
 
 
-def _elsewhere(groups: Sequence[Group]) -> list[Column]:
-    """Linear SVM on other data than the run's own."""
+def _elsewhere(groups: Sequence[Group], about: Headline) -> list[Column]:
+    """Linear SVM on other data than the run's own, where that is not the headline."""
     columns = []
     for protocol in _keys(groups, "results"):
         name, _, place = protocol.partition("@")
-        if name == SVM and place:
+        if name == SVM and place and protocol != about.protocol:
             columns += [
                 _measure(
                     groups, (protocol, side, "top1"), f"{place}: linear SVM top-1 (%)", word(side),

@@ -61,6 +61,16 @@ def test_an_svm_leads_wherever_it_stands_with_all_its_sides(record: Make):
     assert wording.answer(labels) == "Best linear SVM mAP: AVID 25.0 % (audio)."
 
 
+def test_an_svm_on_other_data_alone_stands_once(record: Make):
+    results = {f"linear-svm@{place}": {"audio": {"top1": 0.4}} for place in ("esc50", "mine")}
+    groups = group_runs([record("avid", results=results)])
+    table = build("Results", main_columns(groups), groups)
+    assert [(c.group, c.title) for c in table.columns if "SVM" in c.group] == [
+        ("linear SVM on esc50 top-1 (%)", "audio"), ("mine: linear SVM top-1 (%)", "audio"),
+    ]  # fmt: skip
+    assert not other_columns(groups)
+
+
 def test_a_mean_precision_has_no_binomial_error(record: Make):
     results = {"mlp@audioset": {"audio": {"map": 0.25}}}
     groups = group_runs([record("avid", results=results), record("stica", results=results)])
