@@ -20,8 +20,12 @@ from ssl_av.data.rows import Sample
 CHUNK = 128
 """Frames read at a time, so that an hour of video is not an hour of frames in memory."""
 
-ENCODER = {"preset": "fast", "tune": "fastdecode", "crf": "20", "bf": "0", "sc_threshold": "0"}
-"""Of x264. Without B-frames, packet k is frame k; without cuts of its own, every `GOP`-th packet is a keyframe."""
+ENCODER = {
+    "preset": "fast", "tune": "fastdecode", "crf": "20", "bf": "0", "sc_threshold": "0",
+    "x264-params": "cpu-independent=1",
+}  # fmt: skip
+"""Of x264. Without B-frames, packet k is frame k; without cuts of its own, every `GOP`-th packet is a keyframe. The same
+frames give the same bytes on every processor."""
 
 Times = NDArray[np.float64]
 
