@@ -39,9 +39,9 @@ class S3D(Backbone):
 
     modality = "video"
     stages = tuple(f"net.features.{i}" for i in range(16))
-    # What the last pooling, without padding, needs; one frame more, for of five torch's gradient of the stem (2.14, on
-    # CPUs with AVX-512) writes where it must not.
-    smallest = (6, 17, 17)
+    # The last pooling, without padding, needs five frames. Of five to seven torch's gradient of the stem, 7 frames wide
+    # with stride 2, is wrong (2.14, on CPUs with AVX-512): it reads and writes outside its arrays.
+    smallest = (8, 17, 17)
 
     def __init__(self, pool: Pool, in_channels: int, gating: bool) -> None:
         super().__init__(pool)

@@ -12,7 +12,7 @@ from ssl_av.backbones.base import channels_last
 
 SMALL: dict[str, dict[str, Any]] = {n: {"width": 4} for n in list_backbones()}
 SMALL |= {"s3d": {"gating": True}, "vit_small_tubelet": {"width": 12, "depth": 2, "heads": 2}}
-CLIPS = {"s3d": (2, 3, 6, 18, 24), "vit_small_tubelet": (2, 3, 2, 16, 32)}
+CLIPS = {"s3d": (2, 3, 8, 18, 24), "vit_small_tubelet": (2, 3, 2, 16, 32)}
 CLIP, SPECTROGRAM = (2, 3, 2, 16, 24), (2, 1, 40, 24)
 RECURRING = ["r2plus1d_10", "r2plus1d_18_tran", "r3d_50", "tsm_resnet50", "s3d", "vit_small_tubelet",
              "conv9_audio", "resnet9_audio", "resnet50v2_audio"]  # fmt: skip
@@ -105,8 +105,8 @@ def test_a_view_too_small_is_named(name: str, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "wanted"),
     [
-        ("s3d", (1, 3, 5, 32, 32), r"at least \[6, 17, 17\], got \[1, 3, 5"),
-        ("s3d", (1, 3, 8, 16, 32), r"at least \[6, 17, 17\]"),
+        ("s3d", (1, 3, 7, 32, 32), r"at least \[8, 17, 17\], got \[1, 3, 7"),
+        ("s3d", (1, 3, 8, 16, 32), r"at least \[8, 17, 17\]"),
         ("vit_small_tubelet", (1, 3, 1, 32, 32), r"at least \[2, 16, 16\]"),
         ("vit_small_tubelet", (1, 3, 4, 32, 40), r"multiples of \[2, 16, 16\], got \[1, 3, 4, 32, 40\]"),
     ],

@@ -40,4 +40,4 @@ def test_a_gate_by_hand() -> None:
 def test_two_channels_and_the_smallest_clip() -> None:
     net = create_backbone("s3d", in_channels=2).eval()
     with torch.no_grad():
-        assert net(torch.randn(1, 2, 5, 17, 17)).shape == (1, 1024)
+        assert net(torch.randn(1, 2, 8, 17, 17)).shape == (1, 1024)
