@@ -57,15 +57,24 @@ class During(pl.Callback):
         self.every, self.limit, self.seed = every, limit, seed
         self.found: list[dict[str, Any]] = []
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measures what a signal at the end of an epoch has left out, before the next one begins."""
+        loop, epoch = trainer.fit_loop.epoch_loop, trainer.current_epoch
+        between = epoch > 0 and loop.batch_progress.current.ready == 0
+        if between and all(e["step"] != trainer.global_step for e in self.found):
+            self._measure_after(epoch, trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measures after each ``every`` epochs."""
-        due = self.protocols and (trainer.current_epoch + 1) % self.every == 0
-        if due and trainer.is_global_zero:
-            with undisturbed():
-                self.measure(trainer, pl_module)
+        self._measure_after(trainer.current_epoch + 1, trainer, pl_module)
 
-    def measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measures now; logs ``val/PROTOCOL_SIDE_METRIC`` …"""
+    def _measure_after(self, epochs: int, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.protocols and epochs % self.every == 0 and trainer.is_global_zero:
+            with undisturbed():
+                self.measure(epochs, trainer, pl_module)
+
+    def measure(self, epochs: int, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measures now, after so many epochs; logs ``val/PROTOCOL_SIDE_METRIC`` …"""
         data: AVDataModule = trainer.datamodule  # type: ignore[attr-defined]
         manifest = rehearsal(data.manifest, self.limit)
         modes = [(m, m.training) for m in pl_module.modules()]
@@ -76,13 +85,21 @@ class During(pl.Callback):
             for module, mode in modes:
                 module.training = mode
         results = {name: _numbers(sides) for name, sides in measured.results.items()}
-        entry = {"step": trainer.global_step, "epoch": trainer.current_epoch + 1, "results": results}
+        entry = {"step": trainer.global_step, "epoch": epochs, "results": results}
         # A training that was interrupted makes an epoch's end twice.
         self.found = [e for e in self.found if e["step"] != entry["step"]] + [entry]
-        for name, sides in results.items():
-            for side, numbers in sides.items() if "skipped" not in sides else ():
-                for metric, value in numbers.items():
-                    pl_module.log(f"val/{name}_{side}_{metric}", value, rank_zero_only=True)
+        logged = {
+            f"val/{name}_{side}_{metric}": value
+            for name, sides in results.items()
+            for side, numbers in (sides.items() if "skipped" not in sides else ())
+            for metric, value in numbers.items()
+        }
+        # At once, not by Lightning after the epoch: a checkpoint that follows would have the measurement behind it, and
+        # a training that is killed between the two would go on without its row.
+        step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+        for logger in trainer.loggers if logged else ():
+            logger.log_metrics({"epoch": epochs - 1, **logged}, step)
+            logger.save()
 
     def state_dict(self) -> dict[str, Any]:
         """Kept in the checkpoint, so that a resumed run has all of it."""

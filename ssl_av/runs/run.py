@@ -41,7 +41,7 @@ from ssl_av.training.accounting import peak_memory_mb
 from ssl_av.training.allocator import keep_freed_memory
 from ssl_av.training.faults import faults_explained
 from ssl_av.training.group import Group, is_first
-from ssl_av.training.resume import last_checkpoint
+from ssl_av.training.resume import check_own, identity, last_checkpoint
 from ssl_av.training.saving import write_checkpoint
 from ssl_av.training.signals import heeded
 from ssl_av.training.spending import Plan, spent
@@ -141,6 +141,8 @@ def _execute(
         data.train, method.views, config.loading
     )  # refuses views that a pack or the flow cannot serve
     elsewhere = prepare_elsewhere(config, asked_views(method), files) if first else []
+    if resume and first:
+        check_own(resume, identity(config, usable.hash))
     out.mkdir(parents=True, exist_ok=True)  # only now: a run that is refused leaves nothing behind
     if first:
         if held is not None:

@@ -15,7 +15,9 @@ from ssl_av.errors import NotFinite, UserError
 from ssl_av.training.resume import checkpoints, newest_whole
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+TAKEN = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
+"""A folder lies where a file is to be, or a file where a folder is."""
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, *TAKEN)
 
 
 @contextmanager
@@ -97,7 +99,8 @@ def _disk(e: BaseException, out: Path) -> UserError | None:
     seen = _of_the_disk(e)
     if seen is None:
         return None
-    where = Path(seen.filename) if isinstance(seen.filename, str) else out
+    names = [name for name in (seen.filename2, seen.filename) if isinstance(name, str)]
+    where = Path(names[0]) if names else out  # of a file that was to be renamed, its name in the end
     if seen.errno in UNWRITABLE and where != out and out not in where.parents:
         return None  # a file that is read
     there = out if out.is_dir() else out.parent

@@ -13,6 +13,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher
 
+from ssl_av.errors import Interrupted
+
 PARENT = "SSL_AV_PARENT"
 """Environment variable in which the first process tells those that it begins its number."""
 
@@ -42,6 +44,10 @@ class Launcher(_SubprocessScriptLauncher):
             threading.Thread(target=_end_with_parent, daemon=True, name="end with parent").start()
         try:
             return function(*args, **kwargs)
+        except Interrupted:  # at once: the others would go on until they miss this one
+            for process in self.procs:
+                process.kill()
+            raise
         finally:
             self.over.set()
 

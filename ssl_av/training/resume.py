@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ssl_av.checks import RESUMED, SPEED, differences
 from ssl_av.errors import UserError
+
+if TYPE_CHECKING:
+    from ssl_av.config import RunConfig
 
 NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "global_step"}
 """What a checkpoint must hold for a training to go on; weights alone are not enough."""
@@ -31,7 +37,7 @@ def newest_whole(folder: Path) -> Path | None:
     if found and found[0] == last_checkpoint(folder) and is_whole(found[0]):
         return found[0]
     whole = [path for path in found if path != last_checkpoint(folder) and is_whole(path)]
-    return max(whole, key=lambda path: peek(path)[0], default=None)
+    return max(whole, key=lambda path: peek(path).steps, default=None)
 
 
 def resumable(folder: Path) -> Path:
@@ -59,6 +65,8 @@ def is_whole(path: Path) -> bool:
 
     from ssl_av.interop.files import check_unpacked
 
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with zipfile.ZipFile(path) as archive:
             check_unpacked(archive, path.stat().st_size)
@@ -73,15 +81,60 @@ def is_whole(path: Path) -> bool:
     return isinstance(tree, Mapping) and set(tree) >= NEEDED
 
 
-def peek(path: Path | None) -> tuple[int, str | None]:
-    """How many steps a checkpoint is after, and the id of its W&B run; of none: 0 and None."""
+class Peek(NamedTuple):
+    """What a checkpoint says of itself.
+
+    Attributes:
+        steps: of the optimiser that it is after.
+        log_every: steps from one row of the logs to the next, at most; 0: nobody knows.
+        wandb: id of its W&B run.
+        run: whose it is (`identity`); empty in one of before there was this.
+    """
+
+    steps: int = 0
+    log_every: int = 0
+    wandb: str | None = None
+    run: Mapping[str, Any] = MappingProxyType({})
+
+
+def peek(path: Path | None) -> Peek:
+    """What a checkpoint says of itself; of none: no step."""
     import torch
 
     if path is None:
-        return 0, None
+        return Peek()
     tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     kept = tree.get("callbacks", {}).get("Checkpoints", {})
-    return int(tree["global_step"]), kept.get("wandb")
+    return Peek(
+        int(tree["global_step"]), int(kept.get("log_every", 0)), kept.get("wandb"), kept.get("run") or {}
+    )
+
+
+def identity(config: RunConfig, data: str) -> dict[str, Any]:
+    """Whose a checkpoint is: a run's method, data and seed, and the ``hash`` of the samples that it is trained on."""
+    values: dict[str, Any] = json.loads(json.dumps(config.to_dict()))
+    about = {k: v for k, v in values["data"].items() if f"data.{k}" not in SPEED}
+    return {**{key: values.get(key) for key in RESUMED}, "data": about, "samples": data}
+
+
+def check_own(path: Path, run: Mapping[str, Any]) -> None:
+    """A training goes on from a checkpoint of its own: with that of another seed it would end without a word.
+
+    Args:
+        path: the checkpoint.
+        run: the `identity` of the training.
+
+    Raises:
+        UserError: if it is another run's.
+    """
+    if not (theirs := peek(path).run):
+        return
+    if found := list(differences(theirs, run)):
+        raise UserError(
+            f"--resume: {path} is of another run, which differs in {'; '.join(found[:3])}"
+            + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+            + "; bring its own back in its place, or give another --out"
+        )
 
 
 def between_batches(checkpoint: dict[str, Any]) -> None:

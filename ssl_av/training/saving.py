@@ -50,6 +50,8 @@ def _same_file(path: Path, name: Path) -> None:
     """A second name for a file, at once; a copy where the file system has no such names."""
     part = name.with_name(name.name + ".part")
     part.unlink(missing_ok=True)
+    if name.exists() and name.samefile(path):
+        return  # it has been done, by a process that was killed then: renaming one of two such names does nothing
     try:
         os.link(path, part)
     except OSError:
@@ -62,16 +64,19 @@ class WholeFiles(TorchCheckpointIO):
 
     Args:
         keep: how many of the newest stay.
+        spoilt: the newest file is not what the training goes on from: it is damaged, and the next one takes its place
+            without its becoming an older one, which would push a whole one out.
     """
 
-    def __init__(self, keep: int) -> None:
-        self.keep = keep
+    def __init__(self, keep: int, spoilt: bool = False) -> None:
+        self.keep, self.spoilt = keep, spoilt
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
         """Called by Lightning on the first rank."""
-        write_checkpoint(checkpoint, Path(path), self.keep)
+        write_checkpoint(checkpoint, Path(path), 1 if self.spoilt else self.keep)
+        self.spoilt = False
 
 
 class Checkpoints(Checkpoint):
@@ -86,6 +91,7 @@ class Checkpoints(Checkpoint):
         safety: how often.
         probe: its mean over the linear probes says which checkpoint is the best.
         settings: what may be changed when a training goes on, which is told then: budget, trainer.
+        run: whose they are (`ssl_av.training.resume.identity`).
 
     Attributes:
         resumed_at: steps at which the training was continued.
@@ -98,19 +104,22 @@ class Checkpoints(Checkpoint):
         safety: Safety,
         probe: OnlineProbe,
         settings: Mapping[str, Any] | None = None,
+        run: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = last_checkpoint(folder)
         self.unit, self.number = safety.every
         self.probe = probe
         self.settings = json.loads(json.dumps(settings or {}, default=str))
+        self.run = dict(run or {})
         self.best = -1.0
         self.resumed_at: list[int] = []
         self.changed: list[str] = []
         self.wandb: str | None = None
+        self._log_every = 0
         self._random: list[dict[str, Any]] | None = None
         self._step = self._saved = -1
         self._since = time.monotonic()
-        self._due = self._is_best = False
+        self._due = self._is_best = self._was_best = False
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -123,10 +132,13 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Goes on after the batches that were seen, none of which is read again."""
         self._since, self._step = time.monotonic(), trainer.global_step
+        self._log_every = max(self._log_every, trainer.log_every_n_steps)  # type: ignore[attr-defined]
         if not trainer.ckpt_path:
             begin_rank(trainer.global_rank, 0)
             return
         self.resumed_at.append(trainer.global_step)
+        if self._was_best and trainer.is_global_zero:  # it may have been killed before this was done
+            _same_file(Path(trainer.ckpt_path), self.path.with_name("best.ckpt"))
         loop, data = trainer.fit_loop, cast(AVDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         data.begin_at(trainer.current_epoch, loop.epoch_loop.batch_progress.current.ready)
         if self._random is not None:
@@ -210,11 +222,14 @@ class Checkpoints(Checkpoint):
         """Kept in the checkpoint: random states by rank, the best score, the W&B run, how it was continued."""
         random = self._random or ranks.gather_objects(random_state())
         kept = {"resumed_at": self.resumed_at, "settings": self.settings, "changed": self.changed}
-        return {"random": random, "best": self.best, "wandb": self.wandb, **kept}
+        best = {"best": self.best, "is_best": self._is_best}
+        logs = {"wandb": self.wandb, "log_every": self._log_every}
+        return {"random": random, **best, **logs, "run": self.run, **kept}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores them, the random state when the training begins; says which settings have been changed."""
         self._random, self.best = state_dict["random"], state_dict["best"]
+        self._was_best, self._log_every = state_dict.get("is_best", False), state_dict.get("log_every", 0)
         self.resumed_at = state_dict["resumed_at"]
         found = list(differences(state_dict.get("settings", self.settings), self.settings))
         self.changed = [*state_dict.get("changed", []), *found]

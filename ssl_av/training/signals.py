@@ -49,7 +49,9 @@ class Signals(pl.Callback):
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Interrupted(
+                number, ""
+            )  # at KeyboardInterrupt Lightning exits, without a word and with code 1
         self.number = self.number or number
         if number == HANGUP:
             _say_no_more()
@@ -117,7 +119,7 @@ def ended(number: int, folder: Path, rest: str = "") -> Interrupted:
     if rest:
         said += rest
     elif (found := newest_whole(folder)) is not None:
-        said += f"{found} is of step {peek(found)[0]}, the same command with --resume goes on from it"
+        said += f"{found} is of step {peek(found).steps}, the same command with --resume goes on from it"
     elif (folder / "suite.json").is_file():
         said += "the same command goes on"
     else:

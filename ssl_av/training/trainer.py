@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from ssl_av.training.group import as_one, launched, part
 from ssl_av.training.launcher import adopt
 from ssl_av.training.logs import loggers
 from ssl_av.training.nonfinite import PassOver
-from ssl_av.training.resume import peek
+from ssl_av.training.resume import identity, last_checkpoint, peek
 from ssl_av.training.saving import Checkpoints, WholeFiles
 from ssl_av.training.signals import Signals
 from ssl_av.training.spending import Plan
@@ -66,8 +67,10 @@ class Training:
     embeddings: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: RunConfig, out: Path, share: int = 1) -> Training:
-        """Before it begins; ``share`` is how many runs there are at once."""
+    def of(
+        cls, config: RunConfig, out: Path, share: int = 1, run: Mapping[str, Any] | None = None
+    ) -> Training:
+        """Before it begins; ``share`` is how many runs there are at once, ``run`` whose its checkpoints are."""
         # The machine's counters do not tell one run from another beside it.
         clock = Clock(this_machine(int(os.environ.get("LOCAL_RANK", "0"))) if share == 1 else None)
         probe = OnlineProbe(config.evaluation.probes)
@@ -75,7 +78,7 @@ class Training:
         during = During(e.during, e.every, e.limit, config.seed)
         collapse = Collapse(stop=config.safety.on_collapse == "stop")
         settings = {"budget": config.budget.asked(), "trainer": config.trainer}
-        checkpoints = Checkpoints(out, config.safety, probe, settings)
+        checkpoints = Checkpoints(out, config.safety, probe, settings, run)
         return cls(clock, Accounting(clock), probe, during, collapse, PassOver(), checkpoints)
 
     @property
@@ -117,18 +120,18 @@ def train(
         Interrupted: if a signal ended it.
         Dismissed: when it is over, in all but the first of several processes.
     """
-    watch, signals = Training.of(config, out, share), Signals()
-    done, run = peek(resume)
+    watch = Training.of(config, out, share, identity(config, data.manifest.hash))
+    signals, done = Signals(), peek(resume)
     own, backend = split_compile(config.trainer)
     guards = [signals, *([watch.passed] if config.safety.on_nonfinite == "skip" else [])]
     extra = [*(callbacks or []), *([_Reporting(report)] if report else [])]
     settings: dict[str, Any] = {
         **plan.limits(),
-        "logger": loggers(config, out, done, run),
+        "logger": loggers(config, out, done),
         "enable_progress_bar": bool(callbacks),
         "enable_model_summary": False,
         "use_distributed_sampler": False,  # our own shares an epoch among the ranks
-        "plugins": [WholeFiles(config.safety.keep)],
+        "plugins": [WholeFiles(config.safety.keep, resume not in (None, last_checkpoint(out)))],
         **launched(),
         **own,
     }

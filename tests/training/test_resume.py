@@ -12,7 +12,7 @@ import torch
 from ssl_av.config import Budget, RunConfig
 from ssl_av.errors import UserError
 from ssl_av.runs.begin import begin_from
-from ssl_av.training.resume import is_whole, resumable
+from ssl_av.training.resume import check_own, identity, is_whole, peek, resumable
 
 RUN = RunConfig({"name": "avid", "dim": 8}, {"name": "synthav"}, Budget(steps=2))
 
@@ -117,3 +117,26 @@ def test_one_that_was_kept_stands_for_a_last_one_that_is_gone(tmp_path: Path, ca
     kept = training(tmp_path / "checkpoints" / "kept.ckpt")
     assert begin_from(tmp_path, RUN, "yes") == kept
     assert "last.ckpt is gone; going on from" in capsys.readouterr().err
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    kept = training(tmp_path / "checkpoints" / "last-1.ckpt", 1)
+    os.mkfifo(tmp_path / "checkpoints" / "last.ckpt")
+    assert resumable(tmp_path) == kept
+
+
+def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:
+    """Whether its weights fit or not: it would go on with another order of the data, and nobody would know."""
+    path = training(tmp_path / "last.ckpt")
+    check_own(path, identity(RUN, "1f"))  # of before there was this: nobody knows whose it is
+    tree = torch.load(path, weights_only=True)
+    torch.save({**tree, "callbacks": {"Checkpoints": {"run": identity(RUN, "1f")}}}, path)
+    assert peek(path).steps == 10
+    check_own(path, identity(replace(RUN, data={**RUN.data, "num_workers": 7}, budget=Budget(steps=9)), "1f"))
+    for other, data, says in (
+        (replace(RUN, seed=3), "1f", r"seed \(0 there, 3 here\)"),
+        (replace(RUN, method={"name": "avid", "dim": 16}), "1f", r"method\.dim \(8 there, 16 here\)"),
+        (RUN, "2e", r'samples \("1f" there, "2e" here\)'),
+    ):
+        with pytest.raises(UserError, match=rf"last\.ckpt is of another run, which differs in {says}; bring"):
+            check_own(path, identity(other, data))

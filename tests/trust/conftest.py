@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from small_methods import EXTRA, SMALL
+from trainings import Photograph
 
 from ssl_av.config import Budget, Evaluation, RunConfig
 from ssl_av.data.manifest import Manifest, Row, build_manifest
@@ -67,17 +66,6 @@ def config_of() -> Config:
         )
 
     return make
-
-
-class Photograph(pl.Callback):
-    """Copies a run's folder in the midst of certain steps: what a kill -9 would leave there."""
-
-    def __init__(self, folder: Path, copies: Path, steps: tuple[int, ...]) -> None:
-        self.folder, self.copies, self.steps = folder, copies, steps
-
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        if trainer.global_step in self.steps:
-            shutil.copytree(self.folder, self.copies / str(trainer.global_step))
 
 
 @pytest.fixture(autouse=True)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from trainings import PhotographSaved, Signal, logged
 
 from ssl_av.data.manifest import Manifest
-from ssl_av.errors import UserError
+from ssl_av.errors import Interrupted, UserError
 from ssl_av.evaluation.during import During, rehearsal
 from ssl_av.runs.run import execute
+from ssl_av.training.resume import last_checkpoint, peek
 
 
 @pytest.mark.slow
@@ -21,17 +24,31 @@ def test_it_measures_every_epoch_and_leaves_the_training_as_it_is(
 ) -> None:
     config = config_of("avid")
     config = replace(config, evaluation=replace(config.evaluation, during=("knn", "av-retrieval"), limit=8))
-    record = execute(config, clips, tmp_path)
+    record = execute(config, clips, tmp_path, callbacks=[PhotographSaved(tmp_path, tmp_path / "saved")])
     found = record["during"]
     assert [(e["step"], e["epoch"]) for e in found] == [(3, 1), (6, 2)]
     assert set(found[0]["results"]["knn"]) == {"video", "audio"}
     assert set(found[0]["results"]["av-retrieval"]["audio_to_video"]) == {"r1", "r5", "r20"}
     assert json.loads((tmp_path / "record.json").read_text())["during"] == found
-    assert "val/knn_video_top1" in (tmp_path / "metrics.csv").read_text()
+    rows = [row for row in logged(tmp_path) if row["val/knn_video_top1"]]
+    assert [(row["step"], row["epoch"]) for row in rows] == [("2", "0"), ("5", "1")]
+    assert [float(row["val/knn_video_top1"]) for row in rows] == [
+        e["results"]["knn"]["video"]["top1"] for e in found
+    ]
     theirs, mine = state_of(undisturbed("avid") / "whole"), state_of(tmp_path)
     assert mine["callbacks"].pop("During")["found"] == found
     theirs["callbacks"].pop("During")
     assert alike(theirs, mine) == []
+    # Killed as soon as an epoch's end was saved, it does not measure there again: the row must be there.
+    (row,) = (row for row in logged(tmp_path / "saved") if row["val/knn_video_top1"])
+    assert row == {k: rows[0][k] for k in row}
+    # A signal at an epoch's end saves before it is measured.
+    ended = tmp_path / "ended"
+    with pytest.raises(Interrupted):
+        execute(config, clips, ended, callbacks=[Signal(signal.SIGTERM, 2)])
+    assert peek(last_checkpoint(ended)).steps == 3
+    assert execute(config, clips, ended, resume=last_checkpoint(ended))["during"] == found
+    assert logged(ended) == logged(tmp_path)
 
 
 def test_a_rehearsal_has_no_test_sample(clips: Manifest) -> None:

@@ -13,25 +13,18 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
+from trainings import Signal, logged
 
 from ssl_av.config import Budget, RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.manifest import Manifest
-from ssl_av.errors import Interrupted
+from ssl_av.errors import Interrupted, UserError
 from ssl_av.evaluation.callbacks import Collapse
 from ssl_av.runs.run import build_method, execute
-from ssl_av.training.logs import read_rows
 from ssl_av.training.resume import is_whole, last_checkpoint, newest_whole, peek
 from ssl_av.training.saving import Checkpoints
 
 METHODS = ("avid", "brave", "cma", "crisscross", "stica", "supervised")
-
-
-def logged(folder: Path) -> list[dict[str, str]]:
-    """The rows of metrics.csv, without what depends on the clock."""
-    return [
-        {k: v for k, v in row.items() if k != "data_wait"} for row in read_rows(folder / "metrics.csv")[1]
-    ]
 
 
 @pytest.mark.slow
@@ -87,17 +80,6 @@ def test_no_methods_losses_depend_on_the_number_of_workers(name: str, clips: Man
     assert torch.equal(*found)
 
 
-class Signal(pl.Callback):
-    """Sends this process a signal in the midst of a step."""
-
-    def __init__(self, number: int, step: int) -> None:
-        self.number, self.step = number, step
-
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-        if trainer.global_step == self.step:
-            os.kill(os.getpid(), self.number)
-
-
 @pytest.mark.parametrize(
     ("number", "code", "step"),
     [(signal.SIGTERM, 143, 3), (signal.SIGHUP, 129, 0), (signal.SIGINT, 130, 2)],
@@ -125,6 +107,29 @@ def test_a_signal_saves_and_ends(
     whole = undisturbed("avid") / "whole"
     assert alike(state_of(whole), state_of(tmp_path)) == []
     assert logged(tmp_path) == logged(whole)
+
+
+def test_a_second_ctrl_c_ends_at_once(clips: Manifest, config_of, tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as caught:
+        execute(config_of("supervised", probes=0), clips, tmp_path, callbacks=[Signal(signal.SIGINT, 3, 2)])
+    assert caught.value.code == 130
+    assert "stopped by SIGINT; " in caught.value.said
+    assert "last.ckpt is of step 3, the same command" in caught.value.said, "the step was not ended"
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_another_runs_checkpoint_changes_nothing(
+    clips: Manifest, config_of, undisturbed, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(undisturbed("avid") / "3", tmp_path / "3")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    config, last = config_of("avid"), last_checkpoint(folder)
+    with pytest.raises(UserError, match=r"is of another run, which differs in seed \(0 there, 1 here\)"):
+        execute(replace(config, seed=1), clips, folder, resume=last)
+    with pytest.raises(UserError, match="is of another run, which differs in samples"):
+        execute(config, clips.take(range(1, len(clips))), folder, resume=last)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.slow
@@ -226,6 +231,14 @@ def test_the_last_ones_and_the_best_are_kept(clips: Manifest, config_of, tmp_pat
     assert found is not None
     assert is_whole(found)
     assert found.name in ("last-1.ckpt", "best.ckpt")
+    # What goes on from there does not push it out by the damaged one.
+    best = folder / "best.ckpt"
+    best.unlink()  # as if it had been killed before this name was given
+    execute(config_of("supervised", keep=3), clips, tmp_path, resume=folder / "last-1.ckpt")
+    assert {path.name: peek(path)[0] for path in folder.iterdir() if path != best} == kept
+    assert all(is_whole(path) for path in folder.iterdir())
+    state = torch.load(folder / "last-1.ckpt", weights_only=True)["callbacks"]["Checkpoints"]
+    assert best.exists() or not state["is_best"]
 
 
 def test_every_so_many_minutes(

@@ -130,6 +130,15 @@ def test_a_full_disk(clips: Manifest, config_of, monkeypatch, tmp_path: Path, co
     assert record["budget"]["spent"]["steps"] == 6
 
 
+@pytest.mark.parametrize(
+    "name", ["checkpoints/last.ckpt", "checkpoints/last.ckpt.part", "metrics.csv", ".lock"]
+)
+def test_a_folder_where_a_file_is_to_be(name: str, clips: Manifest, config_of, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(UserError, match=rf"{name} cannot be written: .*(Is a directory|File exists)"):
+        execute(config_of("supervised", probes=0), clips, tmp_path)
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no such rights here")
 def test_a_folder_that_cannot_be_written(clips: Manifest, config_of, monkeypatch, tmp_path: Path) -> None:
     def refuse(checkpoint: dict[str, Any], path: Path, keep: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from ssl_av.config import Budget, RunConfig
 from ssl_av.training.logs import loggers, read_rows
+from ssl_av.training.resume import Peek
 
 RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=9))
 
@@ -16,7 +18,7 @@ RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=9))
 def test_rows_after_the_checkpoint_and_half_a_row_are_dropped(tail: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("step,loss\n0,1.0\n1,0.9\n2,0.8\n3,0.7\n" + tail)
-    logger = loggers(RUN, tmp_path, 3, None)[0]
+    logger = loggers(RUN, tmp_path, Peek(3))[0]
     assert read_rows(path) == (
         ["loss", "step"],
         [{"step": str(i), "loss": f"{1 - i / 10}"} for i in range(3)],
@@ -37,7 +39,33 @@ def test_rows_after_the_checkpoint_and_half_a_row_are_dropped(tail: str, tmp_pat
 
 
 def test_a_run_that_begins_has_no_rows(tmp_path: Path) -> None:
-    logger = loggers(RUN, tmp_path, 0, None)[0]
+    logger = loggers(RUN, tmp_path, Peek())[0]
     logger.log_metrics({"loss": 1.0}, 0)
     logger.save()
     assert read_rows(tmp_path / "metrics.csv")[1] == [{"step": "0", "loss": "1.0"}]
+
+
+@pytest.mark.parametrize(
+    ("damage", "left"),
+    [
+        (b"", []),
+        (b"\xff\xfe\0\n\0,\0\n", []),
+        (b"step,loss\n0,1.0\n\0\0\n1,0.9,7\n\xff,0.8\n2,0.7\n" + b"9" * 200_000 + b"\n", ["0", "2"]),
+        (b"loss\n1.0\n", []),
+    ],
+)
+def test_damaged_rows_are_dropped_and_told(damage: bytes, left: list[str], tmp_path: Path, capsys) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(damage)
+    logger = loggers(RUN, tmp_path, Peek(8, log_every=2))[0]
+    told = f"ssl-av: warning: {path} lacks {4 - len(left)} rows of the 8 steps that are done: it was damaged"
+    assert capsys.readouterr().err == f"{told} or taken away\n"
+    logger.log_metrics({"loss": 0.5}, 9)
+    logger.save()
+    assert [row["step"] for row in read_rows(path)[1]] == [*left, "9"]
+
+
+def test_no_rows_can_be_added_to_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "metrics.csv")  # it would be waited for
+    with pytest.raises(FileExistsError):
+        loggers(RUN, tmp_path, Peek())

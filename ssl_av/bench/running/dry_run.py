@@ -114,7 +114,7 @@ def _cost(config: RunConfig, samples: int) -> Cost | None:
 
 def _steps_done(folder: Path, config: RunConfig) -> int:
     """Steps that are in the checkpoint that a run goes on from."""
-    return peek(checkpoint_of(folder, config))[0]
+    return peek(checkpoint_of(folder, config)).steps
 
 
 def _summary(runs: Sequence[Planned], jobs: int, out: Path) -> list[str]:
