@@ -25,6 +25,9 @@ Watch = Callable[[Protocol, Splits], None]
 
 PRECISIONS = ("float32", "float16")
 
+CALLED = {"video": "picture", "audio": "sound"}
+"""What samples lack."""
+
 
 @dataclass
 class Measured:
@@ -79,10 +82,13 @@ def measure(
     if not protocols:
         return out
     resolved = [p.with_clips(clips) for p in protocols]
+    for p in resolved:
+        if why := _unfit(p, towers):
+            out.results[p.name], out.protocols[p.name] = {"skipped": why}, _about(p)
     with _folder(cache) as folder, scratch_in(folder):
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
-            taking = [p for p in resolved if number == 0 or p.folds == "all"]
+            taking = [p for p in resolved if p.name not in out.results and (number == 0 or p.folds == "all")]
             library.fill(data, [p for p in taking if not KINDS[p.kind].trains], number)
             for protocol in taking:
                 _one(protocol, library, data, seed, out, report, watch if number == 0 else None)
@@ -92,6 +98,16 @@ def measure(
         _conclude(protocol, out, folds[0].manifest.classes)
     out.skipped = library.skipped
     return out
+
+
+def _unfit(p: Protocol, towers: Towers) -> str:
+    """Why a protocol cannot be followed for want of picture or sound, before features are made for it; else empty."""
+    missing = [m for m in p.modalities if m not in towers.modalities]
+    if not missing or (len(missing) < len(p.modalities) and not KINDS[p.kind].both):
+        return ""
+    if unseen := [m for m in missing if m in towers.method.backbones]:
+        return f"the data have no {' and no '.join(CALLED[m] for m in unseen)}"
+    return f"no {' and no '.join(missing)} backbone"
 
 
 def _one(
@@ -104,8 +120,6 @@ def _one(
     watch: Watch | None,
 ) -> None:
     """One protocol on one fold."""
-    if p.name in out.results:  # it could not be run on an earlier fold
-        return
     if report:
         report(p.name, 0, 0, {})
     about = out.protocols.setdefault(p.name, _about(p))

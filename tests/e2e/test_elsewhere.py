@@ -98,7 +98,11 @@ def test_a_reference_is_measured_by_its_name(places: str, tmp_path: Path, monkey
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([*FIT, "--eval", "grid:nowhere"], "--eval grid:nowhere: unknown data set 'grid'"),
+        ([*FIT, "--eval", "lrs:nowhere"], "--eval lrs:nowhere: unknown data set 'lrs'"),
+        (
+            [*FIT, "--eval", "grid:."],
+            "--eval grid: root .: no videos or sounds in it or below it whose names",
+        ),
         ([*FIT, "--eval", "esc5:nowhere"], "did you mean esc50"),
         ([*FIT, "--eval", "esc50:nowhere"], "--eval esc50: no esc50.csv in nowhere"),
         ([*BENCH, "--eval", "esc50:nowhere"], "--eval esc50: no esc50.csv in nowhere"),

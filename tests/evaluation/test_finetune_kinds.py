@@ -178,7 +178,9 @@ def test_settings_are_chosen_on_validation(
 def test_what_does_not_fit_is_told(towers: Towers, data: AVDataModule):
     protocol = shrunk("finetune")
     sound = Towers(towers.method, ("audio",))
-    assert run(sound, data, protocol).results["finetune"] == {"skipped": "no video backbone"}
+    for name in ("finetune", "fusion", "av-retrieval"):
+        asked = protocol if name == "finetune" else load_protocol(name)
+        assert run(sound, data, asked).results[name] == {"skipped": "the data have no picture"}
     few = AVDataModule(one_class(data), data.loading)
     assert "one class only" in run(towers, few, protocol).results["finetune"]["skipped"]
 

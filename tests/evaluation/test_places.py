@@ -74,11 +74,11 @@ def test_each_mistake_gets_one_line(text: str, says: str):
 
 
 def test_a_folder_of_the_user_s_own_is_helped_to_its_name(tmp_path: Path):
-    with pytest.raises(UserError, match=r"unknown data set 'grid'.*a folder of videos is folder:"):
-        read_places(f"grid:{tmp_path}")
+    with pytest.raises(UserError, match=r"unknown data set 'lrs'.*a folder of videos is folder:"):
+        read_places(f"lrs:{tmp_path}")
     (tmp_path / "labels.csv").write_text("file,label\n")
     with pytest.raises(UserError, match=r"is csv:.*/TABLE\+label=COLUMN \(there: labels\.csv\)"):
-        read_places(f"grid:{tmp_path}")
+        read_places(f"lrs:{tmp_path}")
     config = load_suite("tiny", {"evaluation": {"elsewhere": [f"csv:{tmp_path}"]}}).run_config("avid", 0)
     with pytest.raises(UserError, match=r"^--eval csv: file .*: is a folder; name the table; in it: labels"):
         check_elsewhere(config)

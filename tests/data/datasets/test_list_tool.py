@@ -15,6 +15,7 @@ OFFICIAL = (
     "audioset",
     "dcase2014",
     "esc50",
+    "grid",
     "hmdb51",
     "kinetics400",
     "kinetics600",
