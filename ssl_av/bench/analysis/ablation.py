@@ -227,7 +227,7 @@ def _sentence(column: PaperColumn, groups: Sequence[Group], reported: Mapping[st
 
 def _two(first: tuple[Group, float, float], second: tuple[Group, float, float]) -> str:
     """Two rows there and here, as a sentence."""
-    there, here = (np.sign(level_ties(first[at] - second[at])) for at in (1, 2))
+    there, here = np.sign(level_ties([first[1] - second[1], first[2] - second[2]]))
     if not there or not here:
         return f"{first[0].label} and {second[0].label} are level {'there' if not there else 'here'}."
     above, below = (first, second) if there > 0 else (second, first)
