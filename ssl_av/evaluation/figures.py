@@ -172,7 +172,12 @@ def _tile(axes: Axes, tile: Tile) -> None:
     axes.set_xlabel(SIGN.get(tile.mark, "") + _shortened(tile.caption, 17), fontsize=8.5, color=colour)
 
 
-def distributions(runs: Mapping[str, Mapping[str, Array]], pairs: int = 20_000, seed: int = 0) -> Figure:
+def distributions(
+    runs: Mapping[str, Mapping[str, Array]],
+    pairs: int = 20_000,
+    seed: int = 0,
+    colours: Mapping[str, str] | None = None,
+) -> Figure:
     """How widely features are spread, run beside run: e.g. with and without a term (CrissCross figure 1).
 
     On the left the features of unit length, each dimension's mean taken off, times √D: all at 0 is collapse. On the
@@ -182,24 +187,27 @@ def distributions(runs: Mapping[str, Mapping[str, Array]], pairs: int = 20_000, 
         runs: by the run's name, by modality, [N, D]; the modalities of the first run are drawn.
         pairs: of samples, drawn at random.
         seed: of the pairs.
+        colours: by the run's name; those of the palette in turn where there are none.
     """
+    ours = colours or {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(runs)}
     modalities = list(next(iter(runs.values())))
     figure = _figure(2.3 * len(modalities) + 0.6)
     panels = figure.subplots(len(modalities), 2, squeeze=False)
     for (left, right), modality in zip(panels, modalities, strict=True):
-        values, cosines, names = [], [], []
+        values, cosines, names, own = [], [], [], []
         for name, vectors in runs.items():
             if modality not in vectors:
                 continue
             x = np.asarray(vectors[modality], dtype=np.float64)
             unit = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+            own.append(ours[name])
             values.append(((unit - unit.mean(axis=0)) * unit.shape[1] ** 0.5).ravel())
             cosines.append(_cosines(unit, pairs, seed))
             names.append((name, feature_std(torch.from_numpy(x)), cosines[-1].mean()))
         reach = max(float(np.quantile(np.abs(v), 0.995)) for v in values)
-        _densities(left, values, (-reach, reach), [f"{n}: std {s:.2f}" for n, s, _ in names])
+        _densities(left, values, (-reach, reach), [f"{n}: std {s:.2f}" for n, s, _ in names], own)
         low = min(0.0, *(float(c.min()) for c in cosines))
-        _densities(right, cosines, (low, 1.0), [f"{n}: mean {c:.2f}" for n, _, c in names])
+        _densities(right, cosines, (low, 1.0), [f"{n}: mean {c:.2f}" for n, _, c in names], own)
         _titled(left, f"{modality} – feature values")
         _titled(right, f"{modality} – cosine of two samples")
     return figure
@@ -212,13 +220,15 @@ def _cosines(unit: Array, pairs: int, seed: int) -> Array:
     return np.einsum("nd,nd->n", unit[one], unit[other])
 
 
-def _densities(axes: Axes, values: Sequence[Array], limits: tuple[float, float], names: list[str]) -> None:
+def _densities(
+    axes: Axes, values: Sequence[Array], limits: tuple[float, float], names: list[str], colours: list[str]
+) -> None:
     styles = ("solid", "dashed", "dotted", "dashdot")
     tallest = []
-    for k, (x, name) in enumerate(zip(values, names, strict=True)):
+    for k, (x, name, colour) in enumerate(zip(values, names, colours, strict=True)):
         count, edges = np.histogram(x, bins=60, range=limits)
         height = count / (len(x) * (edges[1] - edges[0]))
-        colour, style = COLOURS[k % len(COLOURS)], styles[k % len(styles)]
+        style = styles[k % len(styles)]
         axes.stairs(height, edges, color=colour, linewidth=1.6, linestyle=style, label=literal(name))
         axes.stairs(height, edges, color=colour, alpha=0.13, fill=True)
         tallest.append(height.max())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,19 @@ def test_the_table_sorts_by_click_and_by_keyboard(opened: Callable[..., Any]) ->
     assert heads.nth(2).get_attribute("aria-sort") == "descending"
     heads.nth(0).locator("button").click()
     assert column(page, 0, 2) == given
+    words = page.locator("#collapse table.sortable")
+    place = (
+        words.locator("thead tr")
+        .last.locator("th")
+        .evaluate_all("heads => heads.findIndex(head => head.classList.contains('text'))")
+    )
+    for turn in ("ascending", "descending"):
+        head = words.locator("thead tr").last.locator("th").nth(place)
+        head.locator("button").click()
+        assert head.get_attribute("aria-sort") == turn
+        said = words.locator(f"tbody.method tr > :nth-child({place + 1})").all_text_contents()
+        assert len(set(said)) > 1
+        assert said == sorted(said, reverse=turn == "descending")
     last = page.locator("table.sortable").first.locator("tbody").last
     assert last.get_attribute("class") == "chance"
 
@@ -190,6 +205,28 @@ def test_on_paper(opened: Callable[..., Any]) -> None:
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(29, 33, 41)"
     assert not page.locator("nav").is_visible()
     assert len(page.pdf(format="A4")) > 10_000
+
+
+def test_the_first_print_from_a_dark_screen_has_light_figures(opened: Callable[..., Any]) -> None:
+    page = opened(DESKTOP, "dark")
+    assert page.locator("figure picture").first.is_visible()
+    shades = brightness(page.pdf(format="A4"))
+    assert len(shades) >= 5
+    assert min(shades) > 180, "of 255: ink on white paper"
+
+
+def brightness(pdf: bytes) -> list[float]:
+    """Mean value of the samples of each large picture in a PDF."""
+    found = []
+    for head in re.finditer(rb"<<[^>]*?/Subtype\s*/Image.*?>>\s*stream\r?\n", pdf, re.DOTALL):
+        width, length = (
+            int(re.search(key + rb" (\d+)", head[0])[1])  # type: ignore[index]
+            for key in (rb"/Width", rb"/Length")
+        )
+        if width > 500 and b"/FlateDecode" in head[0]:
+            samples = zlib.decompress(pdf[head.end() : head.end() + length])[::997]
+            found.append(sum(samples) / len(samples))
+    return found
 
 
 def test_a_table_of_many_columns_fits_on_paper(opened: Callable[..., Any]) -> None:

@@ -12,7 +12,9 @@ import pytest
 from rich.console import Console
 
 from ssl_av.bench.analysis.digest import Digest, digest
+from ssl_av.bench.analysis.groups import Number
 from ssl_av.bench.analysis.tables import Cell, Table, formatted
+from ssl_av.bench.analysis.tables import cell as one_cell
 from ssl_av.bench.report import write_report
 from ssl_av.bench.writing.summary import summary_table
 from ssl_av.errors import UserError
@@ -220,10 +222,18 @@ def test_collapse_has_a_row_for_every_embedding(record: Make) -> None:
         (4321.0, "seconds", "4,321"),
         (12000, "count", "12,000"),
         (0.00123456, "number", "0.00123"),
+        (44.98, "number", "45"),
+        (999.7, "number", "1,000"),
     ],
 )
 def test_formatted(value: float, form: str, text: str) -> None:
     assert formatted(value, form) == text
+
+
+def test_a_spread_has_as_many_decimals_as_three_digits_of_the_mean() -> None:
+    assert one_cell(Number((44.9, 45.06), (0, 1)), "number").plain == "45.0 ± 0.1"
+    assert one_cell(Number((123.0, 124.0), (0, 1)), "number").plain == "124 ± 1"
+    assert one_cell(Number((45.0,), (0,)), "number").plain == "45"
 
 
 def test_terminal_table(suite_records: list[Record]) -> None:

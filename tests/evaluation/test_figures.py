@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from ssl_av.errors import UserError
@@ -80,6 +81,14 @@ def test_distributions_of_a_collapsed_and_a_spread_run():
     assert "without: mean 1.00" in said
     assert any(t.startswith("with: std 0.9") or t.startswith("with: std 1.0") for t in said)
     assert "without: std 0.02" in said
+    own = {"with": "#123456", "without": "#abcdef"}
+    both = {"with": {"video": spread}, "without": {"video": narrow}}
+    handles, labels = distributions(both, colours=own).axes[0].get_legend_handles_labels()
+    drawn = {
+        label.split(":")[0]: to_hex(patch.get_edgecolor())
+        for label, patch in zip(labels, handles, strict=True)
+    }
+    assert drawn == own
 
 
 def test_files_are_whole_and_repeatable(tmp_path: Path):

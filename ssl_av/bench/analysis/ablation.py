@@ -12,6 +12,7 @@ from scipy import stats
 
 from ssl_av.bench.analysis.findings import Part, Section
 from ssl_av.bench.analysis.groups import Group, Number, get
+from ssl_av.bench.analysis.ranking import level_ties
 from ssl_av.bench.analysis.tables import Column, Table, build
 from ssl_av.bench.analysis.words import word
 from ssl_av.bench.records import find
@@ -79,10 +80,11 @@ class Agreement:
 
 def agreement(first: Sequence[float], second: Sequence[float]) -> Agreement | None:
     """The rank correlation of two measures of the same rows; none for fewer than three rows or a constant measure."""
-    if len(first) < 3 or len(set(first)) == 1 or len(set(second)) == 1:
+    one, two = level_ties(first), level_ties(second)
+    if len(one) < 3 or not np.ptp(one) or not np.ptp(two):
         return None
-    tau = stats.kendalltau(first, second, alternative="greater")
-    rho = stats.spearmanr(first, second)
+    tau = stats.kendalltau(one, two, alternative="greater")
+    rho = stats.spearmanr(one, two)
     return Agreement(len(first), float(tau.statistic), float(rho.statistic), float(tau.pvalue))
 
 
@@ -190,10 +192,7 @@ def _both(
 def _orders(column: PaperColumn, groups: Sequence[Group], reported: Mapping[str, Reported]) -> dict[str, str]:
     """Each row's rank in the paper and here, 1 the highest; equal values share the mean of their ranks."""
     rows = _both(column, groups, reported)
-    ranks = [
-        stats.rankdata([-value for value in values])
-        for values in ([r[1] for r in rows], [r[2] for r in rows])
-    ]
+    ranks = [stats.rankdata(-level_ties(values)) for values in ([r[1] for r in rows], [r[2] for r in rows])]
     return {
         row[0].method: f"{there:g} → {here:g}"
         for row, there, here in zip(rows, *map(np.asarray, ranks), strict=True)
@@ -228,7 +227,7 @@ def _sentence(column: PaperColumn, groups: Sequence[Group], reported: Mapping[st
 
 def _two(first: tuple[Group, float, float], second: tuple[Group, float, float]) -> str:
     """Two rows there and here, as a sentence."""
-    there, here = np.sign(first[1] - second[1]), np.sign(first[2] - second[2])
+    there, here = np.sign(level_ties([first[1] - second[1], first[2] - second[2]]))
     if not there or not here:
         return f"{first[0].label} and {second[0].label} are level {'there' if not there else 'here'}."
     above, below = (first, second) if there > 0 else (second, first)

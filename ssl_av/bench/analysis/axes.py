@@ -62,7 +62,7 @@ def fairness(groups: Sequence[Group], asked: str) -> str:
         said.append(f"Equal in what was spent: {', '.join(equal)}.")
     if apart:
         said.append(
-            f"Between the least and the most that a method spent lie: {', '.join(apart)}. Who spent most on an axis is "
+            f"Not equal, the most against the least: {', '.join(apart)}. A method that spent more on an axis is "
             "favoured here: with that axis held equal it would have had fewer steps."
         )
     return " ".join(filter(None, said))

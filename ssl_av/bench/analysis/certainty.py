@@ -42,11 +42,25 @@ def certainty_section(groups: Sequence[Group], folders: Sequence[Path] = ()) -> 
     return Section("certainty", "How sure this is", tuple(part for part in parts if part))
 
 
+def verdict(groups: Sequence[Group]) -> str:
+    """Whether methods differ by more than chance over the seeds, in a sentence; "" where nothing was tested."""
+    tested = [pair for pair in over_seeds(groups, main_tasks(groups)) if pair.adjusted is not None]
+    held = sum(pair.verdict != SAME for pair in tested)
+    if not tested:
+        return ""
+    if len(tested) == 1:
+        return f"Over the seeds the difference between them is {'' if held else 'not '}significant."
+    if not held:
+        return f"Over the seeds none of the {len(tested)} differences between two methods is significant."
+    are = "is" if held == 1 else "are"
+    return f"Over the seeds {held} of the {len(tested)} differences between two methods {are} significant."
+
+
 def _intervals(groups: Sequence[Group], found: Sequence[Task]) -> Part:
     """Intervals of the means over seeds, or that there are none."""
     if max(len(group.runs) for group in groups) < 2:
         return Part((ONE_SEED,), Table("", (), ()))
-    columns = [Column(task.title, _ends(task), "percent") for task in found]
+    columns = [Column(task.measure, _ends(task), "percent", task.protocol) for task in found]
     note = (
         "In per cent: Student's t over the seeds, of the mean that the tables above give with its sample standard "
         "deviation, cut at 0 and 100. It is of training once more on the same data; it says nothing of other test "
@@ -73,8 +87,9 @@ def _seed_pairs(groups: Sequence[Group], main: Sequence[Task]) -> Part | None:
         return None
     table, left_out = pair_table("Two by two, over seeds", pairs)
     note = (
-        f"{left_out}In points: the mean difference seed by seed, with its t interval (not corrected). p: paired t-test "
-        f"over the seeds that both have, two-sided, by Holm's correction for the {_tested(pairs)} tests made here."
+        f"{left_out}In points: the mean difference seed by seed, with its t interval (not corrected, cut at ±100). "
+        f"p: paired t-test over the seeds that both have, two-sided, by Holm's correction for the "
+        f"{_tested(pairs)} tests made here."
     )
     return Part((f"Over seeds, the test samples staying as they are: {_found(pairs)}",), table, note)
 

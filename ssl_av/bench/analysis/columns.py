@@ -95,6 +95,7 @@ def cost_columns() -> list[Column]:
     return [
         Column("train", _trained("cost", "train_seconds"), "seconds", "Seconds"),
         Column("evaluate", lambda group: group.number("cost", "eval_seconds"), "seconds", "Seconds"),
+        Column("in all", lambda group: group.number("cost", "total_seconds"), "seconds", "Seconds"),
         Column("a step", _trained("cost", "flops_per_step"), "giga", "GFLOP"),
         Column("clips/s", _trained("cost", "clips_per_second"), "decimal", rate),
         Column("samples/s", _trained("cost", "samples_per_second"), "decimal", rate),

@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_av.bench.analysis import columns, wording
 from ssl_av.bench.analysis.ablation import ablation_section
-from ssl_av.bench.analysis.certainty import certainty_section
+from ssl_av.bench.analysis.certainty import certainty_section, verdict
 from ssl_av.bench.analysis.comparable import check_comparable
 from ssl_av.bench.analysis.findings import Section
 from ssl_av.bench.analysis.groups import Group, get, group_runs, one_line, seed
@@ -101,7 +101,7 @@ def digest(
     return Digest(
         name=str(suite.get("name") or _first(groups, "suite") or "suite"),
         question=wording.question(groups, suite),
-        answer=wording.answer(groups),
+        answer=" ".join(filter(None, (wording.answer(groups), verdict(groups)))),
         remarks=(*map(str, suite.get("remarks") or ()), *wording.remarks(groups)),
         facts=_facts(groups, suite),
         groups=tuple(groups),
@@ -153,12 +153,7 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
     budget = columns.said_budget(suite.get("budget") or _first(groups, "budget", "asked"))
     if not wording.one_budget(groups):
         budget = "its recipe's own" if suite.get("rows") else "not the same for all"
-    seconds = [
-        find(run, "cost", kind)[0]
-        for g in groups
-        for run in g.runs
-        for kind in ("train_seconds", "eval_seconds")
-    ]
+    seconds = [_seconds(run) for g in groups for run in g.runs]
     # Runs beside each other take less time together than one after another.
     at_once = max((int(find(r, "cost", "runs_at_once")[0] or 1) for g in groups for r in g.runs), default=1)
     together = f" (sum; {at_once} ran at a time)" if at_once > 1 else ""
@@ -173,11 +168,18 @@ def _facts(groups: Sequence[Group], suite: Mapping[str, Any]) -> Pairs:
         ("Runs completed", f"{sum(len(g.runs) for g in groups)} of {sum(len(g.records) for g in groups)}"),
         (
             "Time of all runs",
-            total + together if (total := wording.duration(sum(filter(None, seconds)))) else "",
+            total + together if (total := wording.duration(sum(seconds))) else "",
         ),
         ("Machine", machine),
     )
     return tuple((name, value) for name, value in facts if value)
+
+
+def _seconds(run: Mapping[str, Any]) -> float:
+    """What a run took, from its beginning to its end where that is known: with online probes, figures and logging."""
+    whole, parts = ("total_seconds",), ("train_seconds", "eval_seconds")
+    kinds = whole if find(run, "cost", *whole)[0] is not None else parts
+    return sum(find(run, "cost", kind)[0] or 0.0 for kind in kinds)
 
 
 def _settings(groups: Sequence[Group]) -> tuple[Pairs, tuple[tuple[str, Pairs], ...]]:

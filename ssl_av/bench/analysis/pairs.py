@@ -170,7 +170,8 @@ def _cells(pair: Pair | None) -> tuple[Cell, ...]:
         note = pair.why if pair else ""
         return Cell(MISSING, note=note), Cell(MISSING), Cell(MISSING), Cell(MISSING)
     gap = pair.difference
-    ends = f"{formatted(gap.low, 'points')} to {formatted(gap.high, 'points')}"
+    low, high = max(gap.low, -1.0), min(gap.high, 1.0)  # of two shares; the t of two seeds reaches further
+    ends = f"{formatted(low, 'points')} to {formatted(high, 'points')}"
     return (
         Cell(formatted(gap.value, "points"), value=gap.value, note=pair.why),
         Cell(ends),

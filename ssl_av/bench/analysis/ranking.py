@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ssl_av.bench.analysis.findings import Part
@@ -59,13 +60,22 @@ def rank(groups: Sequence[Group], tasks: Sequence[Task]) -> Ranking | None:
     whole = tuple(task for task, numbers in table.items() if all(numbers))
     if len(methods) < 2 or len(whole) < 2:
         return None
-    values = np.array([[number.mean for number in table[task]] for task in whole])
+    values = level_ties([[number.mean for number in table[task]] for task in whole])
     ranks = stats.rankdata(-values, axis=1)
     p = critical = None
     if len(methods) > 2 and not (values == values[:, :1]).all():
         p = float(stats.friedmanchisquare(*values.T).pvalue)
         critical = critical_difference(len(methods), len(whole))
     return Ranking(methods, whole, ranks, p, critical)
+
+
+def level_ties(means: ArrayLike) -> np.ndarray:
+    """Means to be ranked, without their last bits.
+
+    As many right answers over the seeds, divided otherwise among them, can end in means that differ in the last bit: no
+    reason for another rank.
+    """
+    return np.round(np.asarray(means, dtype=np.float64), 12)
 
 
 def critical_difference(methods: int, tasks: int, level: float = LEVEL) -> float:

@@ -28,16 +28,16 @@ PREFIXES = {form: 1 / FORMS[form][0] for form in ("giga", "tera", "peta", "exa")
 """What one of a large unit is."""
 
 
-def formatted(value: float, form: str, signed: bool | None = None) -> str:
+def formatted(value: float, form: str, signed: bool | None = None, padded: bool = False) -> str:
     """A number as the report prints it: ``percent`` 0.612 is "61.2" (the unit stands in the header).
 
     Beside the entries of `FORMS` there are ``seconds`` (one decimal below 100) and ``number`` (three
-    significant digits).
+    significant digits; where it is ``padded``, zeros at the end too).
     """
     if form == "seconds":
         text = f"{value:,.1f}" if abs(value) < 100 else f"{value:,.0f}"
     elif form == "number":
-        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        text = f"{value:{'#' if padded else ''}.3g}".rstrip(".") if abs(value) < 999.5 else f"{value:,.0f}"
     else:
         factor, decimals, wanted = FORMS[form]
         sign = "+" if (wanted if signed is None else signed) else ""
@@ -222,7 +222,7 @@ def cell(number: Number | str, form: str) -> Cell:
     if not number:
         return Cell(MISSING, note=number.why)
     return Cell(
-        formatted(number.mean, form),
+        formatted(number.mean, form, padded=number.std is not None),
         _spread(number, form),
         number.mean,
         number.why,
@@ -243,7 +243,7 @@ def _spread(number: Number, form: str) -> str:
     if number.std is None or (not number.std and form in ("count", "millions")):
         return ""
     if form in ("number", "seconds"):
-        _, _, decimals = formatted(number.mean, form).partition(".")
+        _, _, decimals = formatted(number.mean, form, padded=True).partition(".")
         return f"{number.std:,.{len(decimals) if decimals.isdigit() else 0}f}"
     return formatted(number.std, form, signed=False)
 

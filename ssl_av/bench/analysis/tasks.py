@@ -33,7 +33,11 @@ class Task:
 
     @property
     def title(self) -> str:
-        return f"{self.protocol} {word(self.side)} {word(self.metric)}"
+        return f"{self.protocol} {self.measure}"
+
+    @property
+    def measure(self) -> str:
+        return f"{word(self.side)} {word(self.metric)}"
 
 
 def tasks(groups: Sequence[Group]) -> list[Task]:

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from ssl_av.bench.analysis.groups import Group, seed
+from ssl_av.bench.plots.style import colours
 from ssl_av.bench.writing.by_class import run_folder
 from ssl_av.bench.writing.markdown import escaped
 from ssl_av.bench.writing.pictures import embedded, palette
@@ -89,7 +90,9 @@ def side_by_side(groups: Sequence[Group], folder: Path, homes: Sequence[Path] = 
                 vectors[group.label] = load_embeddings(file).vectors
     if not vectors:
         return Markup("")
-    save(distributions(vectors), target, DPI)
+    own = colours(group.method for group in groups)
+    figure = distributions(vectors, colours={group.label: own[group.method] for group in groups})
+    save(figure, target, DPI)
     return embedded(palette(target.read_bytes()))
 
 

@@ -87,6 +87,16 @@ def test_runs_beside_each_other_are_said_to_be_a_sum(record):
     assert "sum" not in dict(digest([record("avid")]).facts)["Time of all runs"]
 
 
+def test_the_time_of_a_run_is_from_its_beginning_to_its_end_where_that_is_known(record):
+    made = record("avid")
+    made["cost"] |= {"train_seconds": 600.0, "eval_seconds": 60.0}
+    assert dict(digest([made]).facts)["Time of all runs"] == "11 min"
+    made["cost"]["total_seconds"] = 1500.0
+    found = digest([made])
+    assert dict(found.facts)["Time of all runs"] == "25 min"
+    assert cell(found.cost, "avid", "Seconds in all").text == "1,500"
+
+
 TUNING = {
     "trials": 2, "failed": 0, "share": 0.25, "budget": {"samples": 1500}, "measure": "the probe",
     "space": {"optim.lr": {"log": [1e-4, 1e-2]}},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ssl_av.bench.analysis.certainty import certainty_section
+from ssl_av.bench.analysis.certainty import certainty_section, verdict
 from ssl_av.bench.analysis.digest import digest
 from ssl_av.bench.analysis.groups import group_runs
 from ssl_av.bench.report import write_report
@@ -57,6 +57,40 @@ def test_one_seed_says_that_nothing_can_be_concluded(suite_records: list[Record]
     assert "nothing can be concluded about seeds" in section.parts[0].said[0]
     assert not section.parts[0].table.columns
     assert [part.table.title for part in section.parts[1:]] == ["Ranks over tasks"]
+
+
+def test_the_answer_says_whether_differences_are_more_than_chance_over_the_seeds(record: Make):
+    def said(brave: tuple[float, ...], avid: tuple[float, ...]) -> str:
+        return verdict(
+            group_runs(
+                record(method, seed, results={"linear-svm": {"video": {"top1": value}}})
+                for method, values in (("brave", brave), ("avid", avid))
+                for seed, value in enumerate(values)
+            )
+        )
+
+    assert said((0.5,), (0.4,)) == ""
+    assert (
+        said((0.50, 0.60), (0.50, 0.40)) == "Over the seeds the difference between them is not significant."
+    )
+    assert said((0.50, 0.51, 0.52), (0.20, 0.21, 0.23)) == (
+        "Over the seeds the difference between them is significant."
+    )
+
+
+def test_the_answer_counts_differences(three: list[Record], record: Make):
+    assert digest(three).answer.endswith(
+        "Over the seeds none of the 20 differences between two methods is significant."
+    )
+    level = {"brave": (0.50, 0.51, 0.52), "avid": (0.20, 0.21, 0.23), "stica": (0.21, 0.20, 0.22)}
+    found = digest(
+        [
+            record(method, seed, results={"linear-svm": {"video": {"top1": value}}})
+            for method, values in level.items()
+            for seed, value in enumerate(values)
+        ]
+    )
+    assert found.answer.endswith("Over the seeds 2 of the 3 differences between two methods are significant.")
 
 
 def test_no_results_no_section(record: Make):

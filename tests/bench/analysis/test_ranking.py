@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from scipy import special
 
+from ssl_av.bench.analysis.ablation import agreement
 from ssl_av.bench.analysis.groups import Group, group_runs
 from ssl_av.bench.analysis.ranking import critical_difference, rank, ranking_part
 from ssl_av.bench.analysis.tasks import tasks
@@ -81,6 +82,50 @@ def test_equal_values_share_a_rank_and_incomplete_tasks_are_left_out(record: Mak
     assert found is not None
     assert len(found.tasks) == 2
     assert found.ranks.tolist() == [[1.5, 1.5, 3], [1.5, 3, 1.5]]
+
+
+def friedman_with_ties(ranks: list[list[float]]) -> float:
+    """p of Friedman's χ² divided by 1 − Σ (t³ − t) / (N k (k² − 1)), t the sizes of the ties (Conover 1999, §5.8)."""
+    n, k = len(ranks), len(ranks[0])
+    mean = [sum(row[j] for row in ranks) / n for j in range(k)]
+    chi = 12 * n / (k * (k + 1)) * (sum(r * r for r in mean) - k * (k + 1) ** 2 / 4)
+    ties = sum(row.count(r) ** 3 - row.count(r) for row in ranks for r in set(row))
+    return float(special.gammaincc((k - 1) / 2, chi / (1 - ties / (n * k * (k * k - 1))) / 2))
+
+
+def test_friedman_s_test_of_ranks_with_ties(record: Make):
+    scores = {
+        "a": [0.9, 0.8, 0.9, 0.5],
+        "b": [0.9, 0.7, 0.5, 0.5],
+        "c": [0.1, 0.7, 0.3, 0.5],
+        "d": [0.2, 0.1, 0.3, 0.4],
+    }
+    groups = grouped(record, scores)
+    found = rank(groups, tasks(groups))
+    assert found is not None
+    wanted = [[1.5, 1.5, 4, 3], [1, 2.5, 2.5, 4], [1, 2, 3.5, 3.5], [2, 2, 2, 4]]
+    assert found.ranks.tolist() == wanted
+    assert found.p_value == pytest.approx(friedman_with_ties(wanted))
+
+
+def test_as_many_right_answers_over_the_seeds_are_level_however_they_are_divided(record: Make):
+    # of 40 samples 0 + 0 + 3 and 1 + 1 + 1 right: means of 0.024999999999999998 and 0.025000000000000005
+    right = {"a": (0, 0, 3), "b": (1, 1, 1), "c": (9, 9, 9)}
+    groups = group_runs(
+        record(
+            "avid", seed, row=name, results={p: {"video": {"top1": k / 40}} for p in ("knn", "linear-svm")}
+        )
+        for name, counts in right.items()
+        for seed, k in enumerate(counts)
+    )
+    means = {group.method: group.number("results", "knn", "video", "top1").mean for group in groups}
+    assert means["a"] != means["b"], "else this shows nothing"
+    found = rank(groups, tasks(groups))
+    assert found is not None
+    assert found.ranks.tolist() == [[2.5, 2.5, 1], [2.5, 2.5, 1]]
+    level = agreement([1.0, 2.0, 3.0], list(means.values()))
+    assert level is not None
+    assert level.kendall == pytest.approx(2 / math.sqrt(2 * 3))  # tau-b: the first two are level here
 
 
 def test_too_few_to_rank(record: Make):

@@ -14,6 +14,7 @@ from PIL import Image
 from ssl_av.bench.analysis.columns import diagnostics_table
 from ssl_av.bench.analysis.groups import group_runs
 from ssl_av.bench.merge import merge_suites, report
+from ssl_av.bench.plots.style import colours
 from ssl_av.bench.records import append_record
 from ssl_av.bench.report import write_report
 from ssl_av.evaluation.export import Embeddings, save_embeddings
@@ -52,7 +53,10 @@ def test_pictures_are_in_the_page_and_linked_in_the_text(
     assert 'id="features"' in page
     assert page.count("Map of the test split&#39;s features (t-SNE): AVID") == 1
     assert "How widely the features of each method are spread" in page
-    assert (folder / "plots" / "features.png").stat().st_size > 1000
+    with Image.open(folder / "plots" / "features.png") as picture:
+        seen = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    orange = [int(colours(["avid"])["avid"][k : k + 2], 16) for k in (1, 3, 5)]
+    assert (np.abs(seen - orange).max(axis=1) < 12).sum() > 50, "AVID's colour, as in every other figure"
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert "- AVID: [Map of the test split's features (t-SNE)](avid-seed0/figures/map.png)" in text
     assert "![How widely features are spread](plots/features.png)" in text
