@@ -58,7 +58,7 @@ def observe(name: str, kind: str, home: Path, fitted: Path) -> tuple[str, bool]:
     fine = isinstance(code, int) and code != 0 and not traceback and again == 0
     if name in ("cut-off",) and kind != "eval":
         fine = again == 0
-    if kind == "bench":  # the other run is kept; why the one failed stands in its record and at the command's end
+    if kind == "bench":  # the other run is kept; why this one failed stands in its record and at the end
         why = records.get("avid", "")
         fine &= records.get("random") == "completed" and "".join(why.split()) in printed
         said = said if not why or said.startswith("ssl-av:") else f"failed: avid seed 0: {why}"
