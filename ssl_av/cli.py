@@ -291,7 +291,7 @@ def _code(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
-    except (OSError, MemoryError, ImportError) as e:
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
         if (said := explained(e)) is None:
             raise
         print(f"ssl-av: {one_line(hide(said))}", file=sys.stderr)

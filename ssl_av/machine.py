@@ -13,6 +13,7 @@ NO_MEMORY = (
     "cannot allocate memory",  # the system, of a library that is loaded late
     "failed to map segment",
     "can't start new thread",
+    "storage size calculation overflowed",  # torch, of a network that no memory holds
 )
 
 

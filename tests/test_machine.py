@@ -20,6 +20,7 @@ from ssl_av import cli
             "ssl-av: a/report.html: Op",
         ),
         (MemoryError(), "ssl-av: out of memory: "),
+        (RuntimeError("Storage size calculation overflowed with sizes=[1, 2]"), "ssl-av: out of memory: "),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "ssl-av: out of memory: "),
         (ImportError("stream.so: failed to map segment from shared object"), "ssl-av: out of memory: "),
     ],

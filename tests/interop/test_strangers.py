@@ -82,6 +82,13 @@ def test_arrays_with_objects_in_them_are_not_unpickled(evil: Evil, tmp_path: Pat
     (cache / "columns.json").write_text(json.dumps({"columns": [str(column)], "absent": [], "skipped": {}}))
     with pytest.raises(UserError, match="features that cannot be read"):
         Store(cache.parent, {}).find([column], np.arange(1))
+    np.save(cache / "names.npy", objects)
+    with pytest.raises(UserError, match="features that cannot be read"):
+        Store(cache.parent, {}).missing([column], np.arange(1))
+    for wrong in ("{", "[]", '{"columns": 3}', '{"columns": [1], "absent": [], "skipped": {}}', "[" * 10_000):
+        (cache / "columns.json").write_text(wrong)
+        with pytest.raises(UserError, match="features that cannot be read"):
+            Store(cache.parent, {}).missing([column], np.arange(1))
 
 
 def test_a_journal_of_trials_is_no_pickle(evil: Evil, tmp_path: Path) -> None:

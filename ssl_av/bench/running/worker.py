@@ -127,7 +127,7 @@ def _work(
     except UserError as e:
         messages.put(str(e))
         raise SystemExit(UNRECORDED) from None
-    except (OSError, MemoryError, ImportError) as e:
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
         if (said := explained(e)) is None:
             raise
         messages.put(said)
