@@ -30,6 +30,8 @@ def group(prefix: str, words: list[str]) -> list[str]:
 
 FIT = ["fit", "--method", "avid", *DATA, *LONG, *group("method.", [*SMALL, "negatives", "8"])]
 BENCH = ["bench", "--methods", "avid", *DATA, *LONG, *group("", [*SMALL, "methods.avid.negatives", "8"])]
+TWO_RUNS = "extends: tiny\nname: two\nreferences: [random]\njobs: 1\n"
+"""The suite of `bench`: the untrained reference, which is there when the fault comes, and then AVID."""
 
 
 class Command:
@@ -120,6 +122,8 @@ class Case:
         self.root = self.home / "data"
         self.file = self.home / "said.txt"
         self.workers = "0"
+        self.suite = self.home / "two.yaml"
+        self.suite.write_text(TWO_RUNS)
         self.process: Command
 
     @property
@@ -142,6 +146,8 @@ class Case:
             ]
             return [*own, *reading, "--data.root", str(self.root), "--out", str(self.out), *self.words]
         words = [*(FIT if self.kind == "fit" else BENCH), *reading, "--data.root", str(self.root)]
+        if self.kind == "bench":
+            words += ["--suite", str(self.suite)]
         resume = ["--resume", "auto"] if again and self.kind == "fit" else []
         return [*words, "--out", str(self.out), *self.words, *resume]
 
@@ -184,6 +190,12 @@ class Case:
         lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
         named = [line for line in lines if line.startswith(("ssl-av:", "failed:"))]
         return (named or lines or ["nothing"])[-1]
+
+    def recorded(self) -> dict[str, str]:
+        """Of a bench: what its records say of each run, ``completed`` or the error."""
+        lines = (self.out / "records.jsonl").read_text().splitlines()
+        records = [json.loads(line) for line in lines if line.startswith("{")]
+        return {r["method"]: r["error"] or r["status"] for r in records}
 
     def traceback(self) -> bool:
         """Whether the user saw one."""

@@ -47,17 +47,30 @@ def observe(name: str, kind: str, home: Path, fitted: Path) -> tuple[str, bool]:
         process.kill()
         process.wait()
     seconds, said, traceback = time.monotonic() - begun, case.said(), case.traceback()
+    printed = "".join(case.file.read_text(errors="replace").split())  # a terminal breaks long lines
     kept = step(case.run) if kind != "eval" else None
+    records = case.recorded() if kind == "bench" else {}
     next(steps)
     again = case.begin(again=True).wait(600)
+    in_the_end = case.recorded() if kind == "bench" else {}
     with suppress(StopIteration):
         next(steps)
     fine = isinstance(code, int) and code != 0 and not traceback and again == 0
     if name in ("cut-off",) and kind != "eval":
         fine = again == 0
+    if kind == "bench":  # the other run is kept; why this one failed stands in its record and at the end
+        why = records.get("avid", "")
+        fine &= records.get("random") == "completed" and "".join(why.split()) in printed
+        said = said if not why or said.startswith("ssl-av:") else f"failed: avid seed 0: {why}"
+        fine &= in_the_end == {"random": "completed", "avid": "completed"}
     when = f"after {seconds:.0f} s" if there else "at its beginning"
     what = " **with a traceback**" if traceback else ""
     left = "" if kind == "eval" else f"checkpoint of step {kept}" if kept else "no checkpoint"
+    if kind == "bench":
+        told = [
+            f"{name} {'completed' if said == 'completed' else 'failed'}" for name, said in records.items()
+        ]
+        left += f"; records: {', '.join(told)}"
     line = said.replace(str(home), "…").replace("|", "/")
     return f"| {name} | {kind} | {code} {when}{what} | {line} | {left} | {again} |", fine
 

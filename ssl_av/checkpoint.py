@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DEEPEST = 20
 """Levels of settings in each other; ours have four."""
 
+MOST = 100_000
+"""Values of settings; ours have some hundred, and one more for each block that is listed."""
+
 BACKBONES = "backbones"
 """What stands in place of a method's name where a file holds backbones and no method."""
 
@@ -153,15 +156,26 @@ def _is_weight(name: Any, value: Any) -> bool:
     return isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided
 
 
-def _is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether it is made of words, numbers, lists and mappings, as settings are."""
-    if isinstance(value, Mapping):
-        return depth < DEEPEST and all(
-            isinstance(k, str) and _is_plain(v, depth + 1) for k, v in value.items()
-        )
-    if isinstance(value, (list, tuple)):
-        return depth < DEEPEST and all(_is_plain(v, depth + 1) for v in value)
-    return value is None or isinstance(value, (str, bool, int, float))
+def _is_plain(tree: Any) -> bool:
+    """Whether it is made of words, numbers, lists and mappings, as settings are; a list may stand in many places."""
+    count, todo = 0, [(tree, 0)]
+    while todo:
+        value, depth = todo.pop()
+        count += 1
+        if isinstance(value, Mapping):
+            if not all(isinstance(key, str) for key in value):
+                return False
+            parts = list(value.values())
+        elif isinstance(value, (list, tuple)):
+            parts = list(value)
+        elif value is None or isinstance(value, (str, bool, int, float)):
+            continue
+        else:
+            return False
+        if depth == DEEPEST or count + len(todo) + len(parts) > MOST:
+            return False
+        todo += [(part, depth + 1) for part in parts]
+    return True
 
 
 def build(saved: Saved, path: str | Path) -> Method:

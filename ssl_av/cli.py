@@ -12,6 +12,7 @@ from ssl_av import __version__, commands
 from ssl_av.bench.space import parse_trials
 from ssl_av.errors import Interrupted, UserError, unknown
 from ssl_av.interop import commands as interop
+from ssl_av.machine import explained
 from ssl_av.parser import Parser
 from ssl_av.runs import rerun
 from ssl_av.secret import hide
@@ -290,6 +291,11 @@ def _code(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("ssl-av: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
+        if (said := explained(e)) is None:
+            raise
+        print(f"ssl-av: {one_line(hide(said))}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

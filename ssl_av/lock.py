@@ -68,7 +68,8 @@ def locked(folder: Path, wait: float = 0.0, waiting: Callable[[str], None] | Non
         yield
     finally:
         # The lock's own file stays: taking it away would let two processes hold two files of one name.
-        (folder / HOLDER).unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written: that is for what failed inside to say
+            (folder / HOLDER).unlink(missing_ok=True)
         lock.release()
 
 

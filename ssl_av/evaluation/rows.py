@@ -7,6 +7,7 @@ cache: the system takes that memory back when it needs it.
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,10 @@ def empty(shape: Sequence[int], dtype: Any = np.float32) -> Array:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, prefix=".rows-") as file:
+        if hasattr(
+            os, "posix_fallocate"
+        ):  # a map that finds no room on its disk ends the process without a word
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
         return np.asarray(np.memmap(file, dtype=dtype, mode="w+", shape=tuple(shape)))
 
 

@@ -6,10 +6,12 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
 from ssl_av.lock import locked
+from ssl_av.text import parse_json, read_text
 from ssl_av.whole import whole_file
 
 ABOUT = "columns.json"
@@ -53,6 +56,30 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, BadZipFile) as e:
+        raise UserError(
+            f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
+        ) from None
+
+
+def read_about(file: Path) -> dict[str, Any]:
+    """What a pass says that it has made.
+
+    Raises:
+        UserError: if it does not say it.
+    """
+    with _readable(file.parent):
+        about = parse_json(read_text(file))
+        words = [*about["columns"], *about["absent"], *about["skipped"], *about["skipped"].values()]
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{ABOUT} names columns by what is no text")
+    return dict(about)
+
+
 class Store:
     """The features of one cut by one network, in a folder of its own: a folder in it for each pass over some samples.
 
@@ -72,21 +99,17 @@ class Store:
         """The passes that were finished."""
         for meta in sorted(self.folder.glob(f"*/{ABOUT}")):
             if not meta.parent.name.startswith("."):
-                yield meta, json.loads(meta.read_text(encoding="utf-8"))
+                yield meta, read_about(meta)
 
     def find(self, columns: Collection[Column], names: np.ndarray) -> list[Stored]:
         """What is there of these columns of any of these samples; one entry for each pass that was made."""
         wanted, found = {str(c): c for c in columns}, []
         for meta, about in self._passes():
             here = [wanted[name] for name in about["columns"] if name in wanted]
-            try:
+            with _readable(meta.parent):
                 if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
                     arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
                     found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
-            except (OSError, ValueError, EOFError, IndexError, KeyError) as e:
-                raise UserError(
-                    f"{meta.parent}: features that cannot be read ({e}); remove the folder, and they are made anew"
-                ) from None
         return found
 
     def missing(self, columns: Collection[Column], names: np.ndarray) -> tuple[np.ndarray, list[Column]]:
@@ -95,7 +118,8 @@ class Store:
         for meta, about in self._passes():
             mine = {*about["columns"], *about["absent"]}
             if any(str(c) in mine for c in had):
-                there = np.isin(names, np.load(meta.parent / ASKED))
+                with _readable(meta.parent):
+                    there = np.isin(names, np.load(meta.parent / ASKED))
                 for column, done in had.items():
                     if str(column) in mine:
                         done |= there
@@ -177,7 +201,7 @@ class Store:
         index: list[np.ndarray] = []
         shapes: dict[Column, tuple[int, ...]] = {}
         for chunk in chunks:
-            with np.load(chunk) as held:
+            with _readable(part), np.load(chunk) as held:
                 index.append(held["index"])
                 skipped |= json.loads(str(held["skipped"]))
                 shapes |= {c: held[str(c)].shape[1:] for c in columns if str(c) in held}
@@ -186,17 +210,18 @@ class Store:
             with whole_file(part / file, "wb") as out:
                 np.save(out, array)
         for column, shape in shapes.items():
-            whole = np.lib.format.open_memmap(
-                part / f"{column}.npy", mode="w+", dtype=self.dtype, shape=(len(rows), *shape)
-            )
-            at = 0
-            for chunk in chunks:
-                with np.load(chunk) as held:
-                    if str(column) in held:
-                        x = held[str(column)]
-                        whole[at : at + len(x)] = x
-                        at += len(x)
-            whole.flush()
+            # Written, not mapped: a map of a file that finds no room on its disk ends the process without a word.
+            with whole_file(part / f"{column}.npy", "wb") as out:
+                about = {
+                    "descr": np.dtype(self.dtype).str,
+                    "fortran_order": False,
+                    "shape": (len(rows), *shape),
+                }
+                np.lib.format.write_array_header_1_0(out, about)
+                for chunk in chunks:
+                    with np.load(chunk) as held:
+                        if str(column) in held:
+                            out.write(np.ascontiguousarray(held[str(column)], self.dtype).data)
         about = self.about | {
             "columns": sorted(map(str, shapes)),
             "absent": sorted(str(c) for c in columns if c not in shapes),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ssl_av.errors import UserError
-from ssl_av.evaluation.store import ABOUT, ASKED
+from ssl_av.evaluation.store import ABOUT, ASKED, read_about
 from ssl_av.lock import NAMES, is_held, locked
 
 FOLDER = "features"
@@ -86,7 +85,7 @@ def _kept(folder: Path) -> Kept:
     about: dict[str, Any] = {}
     names = []
     for meta in sorted(folder.glob(f"[0-9a-f]*/{ABOUT}")):
-        about = json.loads(meta.read_text(encoding="utf-8"))
+        about = read_about(meta)
         names.append(np.load(meta.with_name(ASKED)))
     state = IN_USE if is_held(folder) else _state(folder, about)
     return Kept(folder, size, state, about, len(np.unique(np.concatenate(names))) if names else 0)

@@ -15,10 +15,14 @@ import torch
 
 from ssl_av.errors import UserError
 from ssl_av.interop.pickles import PLAIN, UnsafePickleError, load_numpy, load_plain
+from ssl_av.interop.sizes import TooMuchError, check_archive, check_tensors, check_values
 from ssl_av.text import no_file
 
 RATIO = 20
 """How much smaller a zip program may have made weights: it cannot halve them."""
+
+PICKLES = 5
+"""What torch wrote before version 1.6: two numbers, the machine, the tree, the names of its tensors' memory."""
 
 NAMED = 3
 """How many names an error gives before it counts the others."""
@@ -46,7 +50,9 @@ def read_file(path: Path) -> Any:
                 f"{path}: {'no such file' if not path.exists() else no_file(path.stat().st_mode)}"
             )
         with path.open("rb") as file:
-            return _read(file)
+            tree = _read(file)
+        check_tensors(tree)
+        return tree
     except UserError:
         raise
     except UnsafePickleError as e:
@@ -54,6 +60,8 @@ def read_file(path: Path) -> Any:
             f"{path}: not a checkpoint that can be read safely: it asks to run '{e}', which no weights need; nothing "
             "was run"
         ) from None
+    except TooMuchError as e:
+        raise UserError(f"{path}: not a checkpoint that can be read safely: {e}") from None
     except OSError as e:
         raise UserError(f"{path}: cannot be read ({e.strerror or e})") from None
     except Exception as e:  # a damaged file raises anything from EOFError to UnpicklingError
@@ -78,6 +86,7 @@ def _read(file: IO[bytes], wrapped: bool = False) -> Any:
     tree = load_plain(file)
     if tree == torch.serialization.MAGIC_NUMBER:  # torch's format from before 1.6: several pickles in a row
         file.seek(0)
+        check_values(file, PICKLES, torchs=True)
         return _torch(file)
     return tree
 
@@ -89,6 +98,7 @@ def _only_member(file: IO[bytes]) -> IO[bytes] | None:
         ours = any(n.endswith("data.pkl") for n in members)
         check_unpacked(archive, file.seek(0, io.SEEK_END), 1 if ours else RATIO)
         if ours:
+            check_archive(archive)
             file.seek(0)
             return None
         if len(members) != 1:

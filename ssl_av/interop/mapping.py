@@ -61,7 +61,7 @@ def assemble(path: Path, source: Source, layout: Layout, backbones_only: bool) -
     found = [*layout.found, *(f"{m}: {_call(name, args)}" for m, (name, args) in layout.networks.items())]
     if backbones_only or layout.settings is None:
         inputs = _default_inputs(layout.method) | {"augment": layout.method}
-        method = blank(BACKBONES, {"inputs": inputs, "networks": networks})
+        name, settings = BACKBONES, {"inputs": inputs, "networks": networks}
         prefixes = tuple(layout.prefixes[m] for m in layout.networks)
 
         def unused(name: str) -> bool:
@@ -69,7 +69,10 @@ def assemble(path: Path, source: Source, layout: Layout, backbones_only: bool) -
 
         found.append("backbones only")
     else:
-        method = blank(layout.method, {"networks": networks, **layout.settings})
+        name, settings = layout.method, {"networks": networks, **layout.settings}
+    with torch.device("meta"):  # a file may ask for any size: room is made for weights that are there only
+        _gather(path, source, blank(name, settings).state_dict(), layout, unused)
+    method = blank(name, settings)
     state = _gather(path, source, method.state_dict(), layout, unused)
     origin = {"file": path.name, "layout": layout.name, "found": found}
     return Saved(method.name, method.settings, state, origin)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import IO, Any
 
 import numpy as np
+
+from ssl_av.interop.sizes import check_values
 
 
 class UnsafePickleError(Exception):
@@ -24,16 +25,39 @@ def _numpy_function(name: str) -> Callable[..., Any]:
     return found
 
 
+def _latin(text: str, encoding: str = "") -> bytes:
+    """How bytes are written by protocol 2. Other encodings than theirs may take the square of the text's length."""
+    if encoding not in ("latin1", "latin-1"):
+        raise UnsafePickleError(f"codecs.encode to {encoding!r:.40}")
+    return text.encode("latin-1")
+
+
+def _bytes(*given: Any) -> bytes:
+    return bytes(_bytearray(*given))
+
+
+def _bytearray(*given: Any) -> bytearray:
+    """Bytes of what is in the file; a number would be as many zeros."""
+    if given and not isinstance(given[0], str | bytes | bytearray | list):
+        raise UnsafePickleError(f"bytes of {given[0]!r:.40}")
+    return bytearray(*given)
+
+
 #: All that a pickle may name: how numpy rebuilds arrays and scalars, and containers.
 PLAIN: dict[tuple[str, str], Any] = {
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
-    ("_codecs", "encode"): codecs.encode,  # how bytes are written by protocol 2
+    ("_codecs", "encode"): _latin,
     ("collections", "OrderedDict"): OrderedDict,
     **{
         (module, kind.__name__): kind
         for module in ("builtins", "__builtin__")
-        for kind in (bytes, bytearray, complex, dict, frozenset, list, set, tuple)
+        for kind in (complex, dict, frozenset, list, set, tuple)
+    },
+    **{
+        (module, name): function
+        for module in ("builtins", "__builtin__")
+        for name, function in (("bytes", _bytes), ("bytearray", _bytearray))
     },
     **{
         (f"numpy.{core}.{module}", name): _numpy_function(name)
@@ -76,7 +100,9 @@ def load_plain(file: IO[bytes]) -> Any:
 
     Raises:
         UnsafePickleError: if it names anything else.
+        TooMuchError: if it grows without an end.
     """
+    check_values(file)
     return ArrayUnpickler(file).load()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,8 @@ import torch
 
 from ssl_av.config import RunConfig
 from ssl_av.errors import NotFinite, UserError
+from ssl_av.machine import FULL, UNWRITABLE, of_memory, of_the_disk, told
 from ssl_av.training.resume import checkpoints, newest_whole
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TAKEN = (errno.EISDIR, errno.EEXIST, errno.ENOTDIR)
-"""A folder lies where a file is to be, or a file where a folder is."""
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, *TAKEN)
 
 
 @contextmanager
@@ -40,10 +35,8 @@ def faults_explained(config: RunConfig, out: Path) -> Iterator[None]:
             else ". --safety.on_nonfinite skip passes over such batches"
         )
         raise UserError(f"{e}{more}{left(out)}") from e
-    except (torch.OutOfMemoryError, MemoryError) as e:
-        raise _memory(config, out) from e
-    except (OSError, RuntimeError) as e:
-        if "can't allocate memory" in str(e):  # of the CPU
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
+        if of_memory(e):
             raise _memory(config, out) from e
         said = _disk(e, out)
         if said is None:
@@ -60,17 +53,14 @@ def machine_explained() -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as e:
-        raise UserError("out of memory: lower --data.batch_size or --evaluation.clips") from e
-    except (OSError, RuntimeError) as e:
-        if "can't allocate memory" in str(e) or isinstance(e.__cause__, MemoryError):
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
+        if of_memory(e):
             raise UserError("out of memory: lower --data.batch_size or --evaluation.clips") from e
-        seen = _of_the_disk(e)
+        seen = of_the_disk(e)
         if seen is None:
             raise
-        where = f"{seen.filename}: " if isinstance(seen.filename, str) else ""
         raise UserError(
-            f"{where}{seen.strerror}; make room, see to the rights of the folder, or give other ones (--out, --cache); "
+            f"{told(seen)}; make room, see to the rights of the folder, or give other ones (--out, --cache); "
             "the same command goes on with the features that are made"
         ) from e
 
@@ -96,7 +86,7 @@ def _memory(config: RunConfig, out: Path) -> UserError:
 
 def _disk(e: BaseException, out: Path) -> UserError | None:
     """What to say if a disk is behind an error, into whatever torch.save has turned it."""
-    seen = _of_the_disk(e)
+    seen = of_the_disk(e)
     if seen is None:
         return None
     names = [name for name in (seen.filename2, seen.filename) if isinstance(name, str)]
@@ -109,11 +99,3 @@ def _disk(e: BaseException, out: Path) -> UserError | None:
         f"{where} cannot be written: {seen.strerror}{free}; make room or see to the rights of the folder, or give "
         f"another --out{left(out)}"
     )
-
-
-def _of_the_disk(e: BaseException) -> OSError | None:
-    """The error of a disk that is behind an error."""
-    seen: BaseException | None = e
-    while seen is not None and not (isinstance(seen, OSError) and seen.errno in (*FULL, *UNWRITABLE)):
-        seen = seen.__cause__ or seen.__context__
-    return seen if isinstance(seen, OSError) else None

@@ -64,12 +64,14 @@ def is_whole(path: Path) -> bool:
     import torch
 
     from ssl_av.interop.files import check_unpacked
+    from ssl_av.interop.sizes import check_archive
 
     if not path.is_file():  # a pipe would be waited for
         return False
     try:
         with zipfile.ZipFile(path) as archive:
             check_unpacked(archive, path.stat().st_size)
+            check_archive(archive)
             if archive.testzip() is not None:  # torch.load compares no checksums
                 return False
             # A part that is marked as a folder is not read: its tensor would hold whatever was in memory.

@@ -102,6 +102,7 @@ def test_names_in_a_record_are_text_in_every_form_of_the_report(record: Make, tm
     one = record("avid") | {"row": name, "figures": ["../../secret.png", "/etc/passwd"], "git": name}
     one["data"] |= {"name": name, "skipped": [{"path": name, "reason": name}]}
     one["settings"] = {name: name}
+    one["budget"]["asked"] = {name: 5}
     (tmp_path / "secret.png").write_bytes(b"secret")
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite" / "records.jsonl").write_text(

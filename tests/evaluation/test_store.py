@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -73,7 +77,7 @@ def killed(at: str, where: Path) -> None:
             die()
 
     if at == "joining":
-        np.lib.format.open_memmap = die
+        np.lib.format.write_array_header_1_0 = die
     if at == "joined":
         store._scraps = die  # all that is left to do is to clear up
     Store(where / "kept", {}).fill([VIDEO, BLOCKS], NAMES, making(where / "diary", wait), lambda _: None)
@@ -121,6 +125,31 @@ def test_little_is_lost_where_features_are_small(tmp_path: Path, monkeypatch) ->
     kept.fill([VIDEO], NAMES, making(tmp_path / "again"), pytest.fail)
     assert decoded(tmp_path / "again")[0] >= 5
     check(kept, [VIDEO])
+
+
+def on_a_small_disk(where: Path) -> None:
+    """A pass that finds room for its chunk, and none for the arrays that are made of it."""
+    assert ctypes.CDLL(None).unshare(0x00020000) == 0  # mounts of its own
+    for words in (["--make-rprivate", "/"], ["-t", "tmpfs", "-o", "size=96k", "tmpfs", where]):
+        subprocess.run(["mount", *words], check=True)
+
+    def make(rest: np.ndarray, columns: Collection[Column], start: int) -> Iterator[Piece]:
+        yield Piece(COUNT, np.arange(COUNT), {VIDEO: np.ones((COUNT, 1200), np.float32)}, {})
+
+    try:
+        Store(where / "kept", {}).fill([VIDEO], NAMES, make, lambda _: None)
+    except OSError as e:
+        os._exit(e.errno or 1)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0 or not shutil.which("mount"), reason="mounts a disk"
+)
+def test_a_full_disk_is_an_error_and_no_dead_process(tmp_path: Path) -> None:
+    full = FORK.Process(target=on_a_small_disk, args=(tmp_path,))
+    full.start()
+    full.join(30)
+    assert full.exitcode == errno.ENOSPC
 
 
 def test_two_processes_make_them_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -81,6 +82,13 @@ def test_arrays_with_objects_in_them_are_not_unpickled(evil: Evil, tmp_path: Pat
     (cache / "columns.json").write_text(json.dumps({"columns": [str(column)], "absent": [], "skipped": {}}))
     with pytest.raises(UserError, match="features that cannot be read"):
         Store(cache.parent, {}).find([column], np.arange(1))
+    np.save(cache / "names.npy", objects)
+    with pytest.raises(UserError, match="features that cannot be read"):
+        Store(cache.parent, {}).missing([column], np.arange(1))
+    for wrong in ("{", "[]", '{"columns": 3}', '{"columns": [1], "absent": [], "skipped": {}}', "[" * 10_000):
+        (cache / "columns.json").write_text(wrong)
+        with pytest.raises(UserError, match="features that cannot be read"):
+            Store(cache.parent, {}).missing([column], np.arange(1))
 
 
 def test_a_journal_of_trials_is_no_pickle(evil: Evil, tmp_path: Path) -> None:
@@ -173,3 +181,66 @@ def test_safetensors_of_strangers(tmp_path: Path) -> None:
         path.write_bytes(wrong)
         with pytest.raises(UserError, match="damaged, cut off or not a safetensors file"):
             read(path)
+
+
+class Call:
+    """Is unpickled by calling a function."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
+def nested(levels: int, width: int) -> Any:
+    """One list in itself again and again: a few bytes, which are width ** levels values when written out."""
+    tree: Any = [1]
+    for _ in range(levels):
+        tree = [tree] * width
+    return tree
+
+
+HASHED = b"\x80\x02})" + b"2\x86" * 64 + b"K\x01s."
+"""A mapping whose key is a tuple of two of the same tuple of two …: whoever hashes it never comes back."""
+
+
+def official(width: int) -> dict[str, Any]:
+    """What looks like AVID's networks, as wide as may be, of a single number."""
+    video = torch.zeros(1).expand(width, 3, 3, 7, 7)
+    return {"video_model.conv1.0.weight": video, "audio_model.conv1.0.weight": torch.zeros(64, 1, 7, 7)}
+
+
+@pytest.mark.parametrize(
+    ("tree", "says"),
+    [
+        (Call(bytearray, 10**13), "any number of bytes|asks to run 'bytes of 10000000000000'"),
+        (Call(codecs.encode, "ä" * 100, "punycode"), "encoding that does not end|asks to run 'codecs.encode"),
+        (HASHED, "more than 10,000,000 values"),
+        ({"ssl_av": {"method": "avid", "settings": {"a": nested(18, 50)}}, "state_dict": WEIGHTS}, "its settings"),
+        (official(10**8), "tensors of 176,400,012,544 bytes, of which 12,548 are there"),
+        (official(20_000), "not a whole 'avid' checkpoint"),
+        ({"ssl_av": {}, "state_dict": {"a": torch.ones(1, device="meta")}}, "does not hold its numbers"),
+    ],
+    ids=["zeros", "encoding", "hashed", "settings", "expanded", "wide", "meta"],
+)  # fmt: skip
+def test_few_bytes_that_stand_for_many(tree: Any, says: str, tmp_path: Path) -> None:
+    run = tmp_path / "run" / "checkpoints"
+    run.mkdir(parents=True)
+    paths = [run / "last.ckpt", tmp_path / "before-1.6.pth"]
+    if isinstance(tree, bytes):
+        paths[1].write_bytes(tree)
+        with zipfile.ZipFile(paths[0], "w") as archive:
+            archive.writestr("a/data.pkl", tree)
+            archive.writestr("a/version", "3\n")
+    else:
+        for path in paths:
+            torch.save(tree, path, _use_new_zipfile_serialization=path is paths[0])
+    if isinstance(tree, Call):  # not in torch's manner
+        paths.append(tmp_path / "plain.pkl")
+        paths[-1].write_bytes(pickle.dumps(tree))
+    for path in paths:
+        with pytest.raises(UserError, match=says):
+            read(path)
+    with pytest.raises(UserError, match="is damaged, cut off or no training's"):
+        resumable(tmp_path / "run")

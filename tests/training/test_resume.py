@@ -47,6 +47,10 @@ def folder(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[data.rfind(b"PK\1\2", 0, data.rfind(b"/data/0")) + 38] ^= 0x10
     path.write_bytes(data)
+    del data
+    # Its tensor holds whatever was in memory: not by chance the very numbers, from a tensor that was freed.
+    used = [torch.full((5000,), 7.0) for _ in range(100)]
+    del used
     assert not torch.equal(torch.load(path)["state_dict"]["weight"], torch.arange(5000.0))
 
 

@@ -193,6 +193,8 @@ def test_out_of_memory(error: Exception, clips: Manifest, config_of, monkeypatch
             r"^a/b\.part: Operation not permitted;",
         ),
         (MemoryError(), "out of memory: lower --data"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "out of memory: lower --data"),
+        (ImportError("stream.so: failed to map segment from shared object"), "out of memory: lower --data"),
     ],
 )
 def test_a_machine_that_fails_an_evaluation(error: Exception, says: str) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def perform(
 
     Raises:
         HeldError: if another process works in the folder.
+        UserError: why the run failed, if that cannot be written.
     """
     with locked(folder, WAIT):
         if finished(folder, config):  # by the process that was waited for
@@ -45,7 +47,7 @@ def perform(
         _print_to(folder / "log.txt", new=begin is None)
         from ssl_av.data.manifest import Manifest
         from ssl_av.errors import UserError
-        from ssl_av.runs.run import execute, write_record
+        from ssl_av.runs.run import execute
 
         started = now()
         last = [0.0]
@@ -59,12 +61,24 @@ def perform(
             execute(config, Manifest.load(manifest), folder, report, resume=begin, share=share, hold=False)
         except UserError as e:
             # A disk that was full, memory that was not there: what was trained is good.
-            write_record(failure(config, str(e), started) | {"goes_on": True}, folder)
+            _record(failure(config, str(e), started) | {"goes_on": True}, folder)
         except Exception as e:
-            traceback.print_exc()
+            with suppress(OSError):  # the log, too, is on that disk
+                traceback.print_exc()
             line = f"{type(e).__name__}: {e}".splitlines()[0]
             error = f"{line} (traceback in {folder.name}/log.txt)"
-            write_record(failure(config, error, started), folder)
+            _record(failure(config, error, started), folder)
+
+
+def _record(failed: dict[str, Any], folder: Path) -> None:
+    """Leaves the record of a run that failed, or says it to whoever began the run."""
+    from ssl_av.errors import UserError
+    from ssl_av.runs.record import write_record
+
+    try:
+        write_record(failed, folder)
+    except OSError:
+        raise UserError(failed["error"]) from None
 
 
 def failure(config: RunConfig, error: str, started: str, status: str = "failed") -> dict[str, Any]:

@@ -162,12 +162,12 @@ def label(config: RunConfig, suite: Suite) -> str:
 
 
 def _finish(out: Path, records: Sequence[Record], console: Console) -> int:
+    """Says what there is, then writes the report: a disk that has no room for it takes none of the words."""
     failed = [r for r in records if r["status"] == "failed"]
     skipped = {s["path"]: s["reason"] for r in records for s in r.get("data", {}).get("skipped", [])}
-    if any(r["status"] == "completed" for r in records):
-        path = write_report(out)
+    completed = any(r["status"] == "completed" for r in records)
+    if completed:
         console.print(summary_table(list(records)))
-        console.print(f"report: {path}")
     if skipped:
         console.print(f"{len(skipped)} samples were skipped:")
         for file, reason in list(skipped.items())[:10]:
@@ -176,6 +176,8 @@ def _finish(out: Path, records: Sequence[Record], console: Console) -> int:
             console.print(f"  … all of them are in the report and in {out / 'records.jsonl'}")
     for record in failed:
         console.print(f"failed: {row_name(record)} seed {record['seed']}: {record['error']}", markup=False)
+    if completed:
+        console.print(f"report: {write_report(out)}")
     if failed and len(failed) == len(records):
         raise UserError(f"no run was completed; the first error: {failed[0]['error']}")
     return 1 if failed else 0

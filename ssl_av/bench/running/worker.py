@@ -10,16 +10,22 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from ssl_av.bench.running.perform import Message, failure, now, perform
 from ssl_av.config import RunConfig
+from ssl_av.errors import UserError
 from ssl_av.lock import HeldError, holder
+from ssl_av.machine import explained
 
 HELD = 75
 """Exit code of a process that found its folder in use (EX_TEMPFAIL)."""
+
+UNRECORDED = 74
+"""Exit code of a process that could not write down why it failed (EX_IOERR); it has told it instead."""
 
 GRACE = 20.0
 """Seconds that a run has to end once its suite has died."""
@@ -60,7 +66,7 @@ def run_in_process(
     out.mkdir(parents=True, exist_ok=True)
     ctx = context()
     messages = ctx.Queue()
-    started = now()
+    started, said = now(), ""
     process: BaseProcess = ctx.Process(
         target=_work, args=(config.to_dict(), str(manifest), str(out), share, gpu, messages), name=out.name
     )
@@ -69,10 +75,7 @@ def run_in_process(
         while process.is_alive():
             if stop is not None and stop.is_set():
                 raise InterruptedError(out.name)
-            try:
-                listen(messages.get(timeout=0.5))
-            except queue.Empty:
-                continue
+            said = _hear(messages, listen) or said
         process.join()
     except BaseException:  # the user's Ctrl-C, mostly, told by `stop`: leave no process behind
         process.terminate()
@@ -83,8 +86,20 @@ def run_in_process(
             raise FileNotFoundError
         record: dict[str, Any] = json.loads((out / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        record = failure(config, _cause(process.exitcode, out), started)
+        while process.exitcode == UNRECORDED and not said:  # it was told before the process ended
+            said = _hear(messages, listen)
+        record = failure(config, said or _cause(process.exitcode, out), started)
     return record
+
+
+def _hear(messages: Any, listen: Callable[[Message], None]) -> str:
+    """Hands a message on if one comes soon; why the run failed, if it is that."""
+    with suppress(queue.Empty):
+        message = messages.get(timeout=0.5)
+        if isinstance(message, str):
+            return message
+        listen(message)
+    return ""
 
 
 def _cause(code: int | None, out: Path) -> str:
@@ -109,6 +124,14 @@ def _work(
         perform(RunConfig.from_dict(config), Path(manifest), Path(out), share, messages.put)
     except HeldError:
         raise SystemExit(HELD) from None
+    except UserError as e:
+        messages.put(str(e))
+        raise SystemExit(UNRECORDED) from None
+    except (OSError, RuntimeError, MemoryError, ImportError) as e:
+        if (said := explained(e)) is None:
+            raise
+        messages.put(said)
+        raise SystemExit(UNRECORDED) from None
 
 
 def _end_with_parent() -> None:

@@ -89,7 +89,7 @@ def _table(table: Table) -> list[str]:
     lines = [_line(text[0], widths), _rule(widths), *(_line(row, widths) for row in text[1:])]
     below = "  \n".join(f"[{letter}] {escaped(note)}" for note, letter in notes.items())
     if table.absent and table.title != "Results":
-        below += ("  \n" if below else "") + f"Not recorded in any run: {', '.join(table.absent)}."
+        below += ("  \n" if below else "") + f"Not recorded in any run: {escaped(', '.join(table.absent))}."
     return ["\n".join(lines), below]
 
 

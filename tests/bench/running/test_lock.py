@@ -82,7 +82,15 @@ def test_waiting_for_another_that_ends(
     assert line.endswith("is working in it; waiting up to 20 s")
 
 
-def test_an_error_inside_gives_it_back(tmp_path: Path) -> None:
+def test_an_error_inside_gives_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+
+        def refuse(path: Path, missing_ok: bool = False) -> None:
+            raise PermissionError(path)
+
+        patched.setattr(Path, "unlink", refuse)  # a disk that cannot be written any more
+        with pytest.raises(ZeroDivisionError), locked(tmp_path):
+            1 / 0
     with pytest.raises(ZeroDivisionError), locked(tmp_path):
         1 / 0
     assert not is_held(tmp_path)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import multiprocessing
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +17,7 @@ import pytest
 from rich.console import Console
 
 from ssl_av.bench.records import load_records
-from ssl_av.bench.running import launch, run_suite
+from ssl_av.bench.running import launch, perform, run_suite, worker
 from ssl_av.bench.suite import SuiteFolder, load_suite
 from ssl_av.errors import UserError
 
@@ -144,3 +147,48 @@ def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: 
     about = json.loads((tmp_path / "suite.json").read_text())
     assert about["command"] == "first\nsecond"
     assert about["methods"] == ["avid", "brave"]
+
+
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (UserError("a/last.ckpt cannot be written"), "a/last.ckpt cannot be written"),
+        (PermissionError(errno.EPERM, "Operation not permitted", "a/.lock"), "a/.lock: Operation not perm"),
+    ],
+)
+def test_a_run_that_cannot_write_down_why_it_failed_tells_it(
+    error: Exception, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = load_suite("tiny").run_config("avid", 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(perform, "_print_to", lambda file, new: None)
+        patched.setattr("ssl_av.data.manifest.Manifest.load", lambda file: None)
+        patched.setattr("ssl_av.runs.run.execute", raising(UserError("no room")))
+        patched.setattr("ssl_av.runs.record.write_record", raising(FULL))
+        with pytest.raises(UserError, match="no room"):
+            perform.perform(config, tmp_path, tmp_path, 1, lambda message: None)
+    monkeypatch.setattr(worker, "perform", raising(error))
+    monkeypatch.setattr(worker, "context", lambda: multiprocessing.get_context("fork"))
+    record = worker.run_in_process(config, tmp_path / "m.arrow", tmp_path / "run", lambda message: None)
+    assert record["status"] == "failed"
+    assert record["error"].startswith(says)
+
+
+def test_a_report_that_finds_no_room_takes_no_words_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run_suite, "write_report", raising(FULL))
+    console = Console(file=io.StringIO(), width=200)
+    plan = load_suite("tiny").plan(["avid"])
+    records = [record(plan[0]), perform.failure(plan[1], "why it failed", "")]
+    with pytest.raises(OSError, match="No space"):
+        run_suite._finish(tmp_path, records, console)
+    assert "failed: avid seed 0: why it failed" in console.file.getvalue()
