@@ -79,7 +79,7 @@ def measure(
     if not protocols:
         return out
     resolved = [p.with_clips(clips) for p in protocols]
-    with _folder(cache) as folder, scratch_in(folder):
+    with cache_folder(cache) as folder, scratch_in(folder):
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if number == 0 or p.folds == "all"]
@@ -164,7 +164,8 @@ def _about(p: Protocol) -> dict[str, Any]:
 
 
 @contextmanager
-def _folder(cache: Path | None) -> Iterator[Path]:
+def cache_folder(cache: Path | None) -> Iterator[Path]:
+    """Where features lie: the folder that was asked for, or one that goes at the end."""
     if cache is not None:
         yield cache
         return
