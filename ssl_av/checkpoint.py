@@ -66,6 +66,8 @@ def load_method(path: str | Path) -> Method:
 def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
     """One backbone of a checkpoint, in eval mode: a plain module from [B, 3, T, H, W] or [B, 1, time, frequency].
 
+    Its ``inputs`` say what it was trained with; `ssl_av.evaluate` gives it the same.
+
     Args:
         path: a checkpoint of ours, an exported file, or an official checkpoint.
         modality: ``video`` or ``audio``.
@@ -81,7 +83,11 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
             f"{path}: has no {modality} backbone, only {' and '.join(saved.modalities) or 'other tensors'}"
         )
     if saved.method != BACKBONES:
-        return cast("Backbone", build(saved, path).backbones[modality])
+        method = build(saved, path)
+        found = cast("Backbone", method.backbones[modality])
+        own = next((v.augment for v in method.views.values() if v.modality == modality), None)
+        found.inputs = _inputs(saved) | {"augment": method.inputs.augment or own}
+        return found
     from ssl_av.backbones import create_backbone
     from ssl_av.backbones.base import channels_last
 
@@ -94,7 +100,12 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
             _compare(create_backbone(name, **args).state_dict(), state, path)
         net = channels_last(create_backbone(name, **args))
     fill(net, state, path)
+    net.inputs = _inputs(saved)
     return net.eval()
+
+
+def _inputs(saved: Saved) -> dict[str, Any]:
+    return dict(saved.settings["inputs"])
 
 
 def read(path: str | Path, backbones_only: bool = False) -> Saved:

@@ -187,8 +187,11 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
     what = "read an official checkpoint"
     imp = sub.add_parser("import", help=what, description=f"{what.capitalize()}: it becomes one of ours.")
     interop.add_import_arguments(imp)
-    what = "write backbones for use elsewhere"
-    exp = sub.add_parser("export", help=what, description=f"{what.capitalize()}, as safetensors.")
+    exp = sub.add_parser(
+        "export", help="write backbones, or embeddings of data, for use elsewhere",
+        description="Write backbones for use elsewhere, or what they make of a data set's samples.",
+        epilog="settings of embeddings: --data.*, --evaluation.clips and .precision; of a reference also --method.*",
+    )  # fmt: skip
     interop.add_export_arguments(exp)
 
     what = "write a suite's report again, or one of several suites"
@@ -222,7 +225,6 @@ def build_parser() -> tuple[Parser, dict[str, Parser]]:
 #: commands without dotted options
 PLAIN: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": interop.run_import,
-    "export": interop.run_export,
     "dashboard": tracking.run_dashboard,
     "rerun": lambda args: rerun.rerun(args.record, args.out, args.new_data),
     "report": lambda args: commands.write_report(args.folders, args.out),
@@ -250,7 +252,7 @@ def run(argv: Sequence[str]) -> int:
                 else UserError(f"unexpected argument '{rest[0]}' (see `ssl-av {args.command} --help`)")
             )
         return PLAIN[args.command](args)
-    groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS, "eval": EVAL_GROUPS}[args.command]
+    groups = {"fit": FIT_GROUPS, "bench": BENCH_GROUPS}.get(args.command, EVAL_GROUPS)
     from ssl_av.options import check_named_once, parse_dotted
 
     dotted = parse_dotted(rest, groups, parser.options())
@@ -267,7 +269,9 @@ def run(argv: Sequence[str]) -> int:
     from ssl_av.training.faults import machine_explained
 
     with machine_explained():
-        return commands.evaluate(args, dotted)
+        return (
+            interop.run_export(args, dotted) if args.command == "export" else commands.evaluate(args, dotted)
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ class Backbone(nn.Module):
         in_channels: of the input, where it is neither 3 (video) nor 1 (audio): 2 for optical flow.
         num_features: C, size of the pooled features.
         stages: names of the blocks in order; sub-modules, for probing each of them.
+        inputs: what it was trained with, fields of `ssl_av.methods.settings.Inputs`; set by `ssl_av.load_backbone`.
         smallest: the least extents that a view may have, [T, H, W] or [time, frequency].
     """
 
@@ -29,6 +30,7 @@ class Backbone(nn.Module):
     smallest: tuple[int, ...] | None = None
     num_features: int
     stages: tuple[str, ...]
+    inputs: dict[str, Any] | None = None
 
     def __init__(self, pooling: str) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ PARTS = (
     "data/pack",
     "data/views",
     "evaluation/features.py",
-    "evaluation/plain.py",
+    "evaluation/modules.py",
     "evaluation/pooling.py",
     "evaluation/towers.py",
     "evaluation/views.py",

@@ -85,7 +85,7 @@ def measure(
     for p in resolved:
         if why := _unfit(p, towers):
             out.results[p.name], out.protocols[p.name] = {"skipped": why}, _about(p)
-    with _folder(cache) as folder, scratch_in(folder):
+    with cache_folder(cache) as folder, scratch_in(folder):
         library = Library(towers, folder, precision, seed, report)
         for number, data in enumerate(folds):
             taking = [p for p in resolved if p.name not in out.results and (number == 0 or p.folds == "all")]
@@ -178,7 +178,8 @@ def _about(p: Protocol) -> dict[str, Any]:
 
 
 @contextmanager
-def _folder(cache: Path | None) -> Iterator[Path]:
+def cache_folder(cache: Path | None) -> Iterator[Path]:
+    """Where features lie: the folder that was asked for, or one that goes at the end."""
     if cache is not None:
         yield cache
         return

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 FORMATS = (".npz", ".parquet", ".arrow", ".feather")
 KEY = b"ssl_av.embeddings"
 ABOUT = "about"
-OWN = ("id", "label", "class", "classes", ABOUT)
+OWN = ("id", "label", "class", "classes", "split", ABOUT)
 
 
 @dataclass
@@ -34,9 +34,10 @@ class Embeddings:
         ids: name of each sample, e.g. its path from the data set's root.
         vectors: by name (``video``, ``audio``, ``audio_query`` …, letters, digits and ``_``), [N, D] float32 or
             float16.
-        labels: [N] class of each sample, -1 where there is none.
+        labels: [N] class of each sample, -1 where there is none; [N, classes] bool where a sample may have several.
         classes: names of the classes.
-        about: anything else that JSON can hold: checkpoint, protocol, split.
+        about: anything else that JSON can hold: checkpoint, protocol.
+        splits: of each sample, ``train``, ``val`` or ``test``; empty where that is not said.
     """
 
     ids: Sequence[str]
@@ -44,6 +45,7 @@ class Embeddings:
     labels: Array
     classes: Sequence[str] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    splits: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -53,18 +55,25 @@ class Embeddings:
         shapes = {name: x.shape for name, x in self.vectors.items()}
         if any(len(s) != 2 or s[0] != len(self) for s in shapes.values()) or len(self.labels) != len(self):
             raise ValueError(f"{len(self)} ids do not fit labels [{len(self.labels)}] and vectors {shapes}")
+        if len(self.splits) not in (0, len(self)):
+            raise ValueError(f"{len(self)} ids do not fit {len(self.splits)} splits")
         for name in shapes:
             if name in OWN or not name.isidentifier():  # it becomes a file inside the .npz
                 raise ValueError(f"vectors cannot be named '{name}'")
-        if len(self) and int(max(self.labels)) >= len(self.classes) > 0:
-            raise ValueError(f"label {int(max(self.labels))} lies outside of {len(self.classes)} classes")
+        labels = np.asarray(self.labels)
+        most = labels.shape[1] - 1 if labels.ndim == 2 else int(labels.max(initial=-1))
+        if labels.ndim == 2 and not self.classes:
+            raise ValueError("several labels a sample need the names of the classes")
+        if most >= len(self.classes) > 0:
+            raise ValueError(f"label {most} lies outside of {len(self.classes)} classes")
 
 
 def save_embeddings(table: Embeddings, path: str | os.PathLike[str]) -> Path:
     """Writes a table, whole or not at all; its format is the name's ending.
 
     In Parquet and Arrow (Feather) a vector is a fixed-size list, and a column ``class`` holds the label's name (null
-    where there is none). In `.npz` each vector, ``id``, ``label`` and ``classes`` is an array, and nothing is pickled.
+    where there is none); with several labels a sample both are lists. In `.npz` each vector, ``id``, ``label``,
+    ``classes`` and, where it is known, ``split`` is an array, and nothing is pickled.
     A file name that is not UTF-8 keeps its bytes: see `escape`.
 
     Raises:
@@ -102,12 +111,16 @@ def load_embeddings(path: str | os.PathLike[str]) -> Embeddings:
             held = read_npz(source)
             rest = parse_json(str(held[ABOUT]))
             vectors = {name: held[name] for name in rest["vectors"]}
-            return _table(held["id"].tolist(), vectors, held["label"], rest)
+            splits = held["split"].tolist() if "split" in held else ()
+            return _table(held["id"].tolist(), vectors, held["label"], rest, splits)
         read = pa.parquet.read_table if source.suffix == ".parquet" else pa.feather.read_table
         rows = read(source)
         rest = parse_json(rows.schema.metadata[KEY].decode())
         vectors = {name: _matrix(rows.column(name)) for name in rest["vectors"]}
-        return _table(rows.column("id").to_pylist(), vectors, rows.column("label").to_numpy(), rest)
+        splits = rows.column("split").to_pylist() if "split" in rows.column_names else ()
+        return _table(
+            rows.column("id").to_pylist(), vectors, _labels(rows.column("label"), rest), rest, splits
+        )
     except (pa.ArrowException, KeyError, TypeError, ValueError, OSError, EOFError) as e:
         raise UserError(f"{source}: not a table of embeddings of ssl-av ({type(e).__name__}: {e})") from None
 
@@ -146,9 +159,11 @@ def _rest(table: Embeddings) -> str:
     return json.dumps(rest | {"about": dict(table.about)})
 
 
-def _table(ids: Sequence[str], vectors: dict[str, Array], labels: Array, rest: dict[str, Any]) -> Embeddings:
+def _table(
+    ids: Sequence[str], vectors: dict[str, Array], labels: Array, rest: dict[str, Any], splits: Sequence[str]
+) -> Embeddings:
     classes = [unescape(c) for c in rest["classes"]]
-    return Embeddings([unescape(i) for i in ids], vectors, labels, classes, rest["about"])
+    return Embeddings([unescape(i) for i in ids], vectors, labels, classes, rest["about"], splits)
 
 
 def _write(table: Embeddings, suffix: str, file: Any) -> None:
@@ -163,24 +178,44 @@ def _write(table: Embeddings, suffix: str, file: Any) -> None:
 def _write_npz(table: Embeddings, file: Any) -> None:
     columns: dict[str, Any] = {name: np.asarray(x) for name, x in table.vectors.items()}
     columns["id"] = np.array([escape(i) for i in table.ids], dtype=str)
-    columns["label"] = np.asarray(table.labels, dtype=np.int64)
+    labels = np.asarray(table.labels)
+    columns["label"] = labels.astype(bool if labels.ndim == 2 else np.int64)
+    if table.splits:
+        columns["split"] = np.array(table.splits, dtype=str)
     columns["classes"] = np.array([escape(c) for c in table.classes], dtype=str)
     columns[ABOUT] = np.array(_rest(table))
     np.savez_compressed(file, **columns)
 
 
 def _arrow(table: Embeddings) -> pa.Table:
-    labels = np.asarray(table.labels, dtype=np.int64)
-    names = [escape(table.classes[k]) if 0 <= k < len(table.classes) else None for k in labels.tolist()]
-    columns: dict[str, Any] = {
-        "id": pa.array([escape(i) for i in table.ids], pa.string()),
-        "label": pa.array(labels),
-        "class": pa.array(names, pa.string()),
-    }
-    for name, x in table.vectors.items():
+    labels = np.asarray(table.labels)
+
+    def name(k: int) -> str | None:
+        return escape(table.classes[k]) if 0 <= k < len(table.classes) else None
+
+    columns: dict[str, Any] = {"id": pa.array([escape(i) for i in table.ids], pa.string())}
+    if labels.ndim == 2:
+        several = [np.flatnonzero(row).tolist() for row in labels]
+        columns["label"] = pa.array(several, pa.list_(pa.int64()))
+        columns["class"] = pa.array([[name(k) for k in found] for found in several], pa.list_(pa.string()))
+    else:
+        columns["label"] = pa.array(labels.astype(np.int64))
+        columns["class"] = pa.array([name(k) for k in labels.tolist()], pa.string())
+    if table.splits:
+        columns["split"] = pa.array(list(table.splits), pa.string())
+    for key, x in table.vectors.items():
         flat = pa.array(np.ascontiguousarray(x).reshape(-1))
-        columns[name] = pa.FixedSizeListArray.from_arrays(flat, x.shape[1])
+        columns[key] = pa.FixedSizeListArray.from_arrays(flat, x.shape[1])
     return pa.table(columns).replace_schema_metadata({KEY: _rest(table).encode()})
+
+
+def _labels(column: pa.ChunkedArray, rest: Mapping[str, Any]) -> Array:
+    if not pa.types.is_list(column.type):
+        return column.to_numpy()
+    labels = np.zeros((len(column), len(rest["classes"])), dtype=bool)
+    for row, found in enumerate(column.to_pylist()):
+        labels[row, found] = True
+    return labels
 
 
 def _matrix(column: pa.ChunkedArray) -> Array:

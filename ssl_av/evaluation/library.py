@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from ssl_av.data.probing import file_state
 from ssl_av.evaluation.code import code_version
 from ssl_av.evaluation.features import Features, Piece, labels_of, pieces
 from ssl_av.evaluation.kinds import KINDS, Report
-from ssl_av.evaluation.protocols import Protocol, canonical
+from ssl_av.evaluation.protocols import Protocol, Seen, canonical
 from ssl_av.evaluation.rows import gathered
 from ssl_av.evaluation.store import Store, digest
 from ssl_av.evaluation.towers import Towers
@@ -103,6 +103,8 @@ class Library:
 
     def _cut(self, p: Protocol, split: str) -> Cut:
         part = p.train if split in ("train", "val_as_train") else p.test
+        if "video" not in self.towers.modalities:  # frames that no one sees tell no sounds apart
+            p = replace(p, inputs=Seen(audio_seconds=p.inputs.audio_seconds))
         return cut(p, part, self.towers.inputs, self._modalities(p))
 
     def _modalities(self, p: Protocol) -> list[str]:

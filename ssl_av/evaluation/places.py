@@ -97,7 +97,8 @@ def _divided(text: str) -> list[str]:
 def _place(given: Any) -> Place:
     values = _words(given) if isinstance(given, str) else given
     if not isinstance(values, Mapping) or not isinstance(values.get("name"), str):
-        raise UserError(f"--eval {given}: write it {FORM}")
+        mapping = " or {'name': 'esc50', 'root': DIR}" if isinstance(values, Mapping) else ""
+        raise UserError(f"--eval {given}: write it {FORM}{mapping}")
     try:
         return _checked(dict(values))
     except UserError as e:
@@ -112,7 +113,9 @@ def _words(text: str) -> Place:
     name, colon, path = head.partition(":")
     values: Place = {"name": name}
     if name not in list_datasets():
-        raise UserError(f"--eval {head}: {unknown('data set', name, list_datasets())}{_own_data(path)}")
+        raise UserError(
+            f"--eval {head}: {unknown('data set', name, list_datasets())}{_own_data(path or name)}"
+        )
     if colon:
         values[_first_argument(dataset_class(name))] = path
     for part in rest:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy
-from torchmetrics.functional.classification import multiclass_accuracy, multilabel_average_precision
 
 from ssl_av.errors import unknown
+from ssl_av.evaluation.average_precision import class_precision
 
 AVERAGES = ("probability", "score")
 
@@ -56,7 +55,7 @@ class ClipScores:
     def __init__(self, classes: int, multi_label: bool = False, average: str = "probability") -> None:
         check_average(average)
         self.classes, self.multi_label, self.average = classes, multi_label, average
-        self.single = MulticlassAccuracy(num_classes=classes, average="micro") if not multi_label else None
+        self.right = 0
         self.means: list[Tensor] = []
         self.each: list[Tensor] = []
         self.targets: list[Tensor] = []
@@ -73,10 +72,10 @@ class ClipScores:
         """
         scores, target = scores.detach().float().cpu(), target.cpu()
         self.clips = scores.shape[1]
-        if self.single is not None:
-            self.single.update(scores.flatten(0, 1), target.repeat_interleave(self.clips))
-        else:
+        if self.multi_label:
             self.each.append(scores)
+        else:
+            self.right += int((scores.argmax(dim=2) == target[:, None]).sum())
         if self.average == "probability":
             scores = scores.sigmoid() if self.multi_label else scores.softmax(dim=2)
         self.means.append(scores.mean(dim=1))
@@ -87,14 +86,12 @@ class ClipScores:
         """The numbers of all that was added."""
         scores, target, rows = torch.cat(self.means), torch.cat(self.targets), torch.cat(self.rows)
         metrics: dict[str, float] = {}
-        if self.single is not None:
+        if not self.multi_label:
             for k in (1, 5):
                 if k == 1 or self.classes > k:
-                    found = multiclass_accuracy(
-                        scores, target, num_classes=self.classes, average="micro", top_k=k
-                    )
-                    metrics[f"top{k}"] = float(found)
-            metrics["clip_top1"] = float(self.single.compute())
+                    found = (scores.topk(k, dim=1).indices == target[:, None]).any(dim=1)
+                    metrics[f"top{k}"] = float(found.double().mean())
+            metrics["clip_top1"] = self.right / (len(scores) * self.clips)
         else:
             target = target.bool()
             metrics["map"] = mean_average_precision(scores, target)
@@ -116,7 +113,4 @@ def mean_average_precision(scores: Tensor, target: Tensor) -> float:
     there = target.bool().any(dim=0)
     if not there.any():
         return float("nan")
-    found = multilabel_average_precision(
-        scores[:, there], target[:, there].long(), num_labels=int(there.sum()), average="macro"
-    )
-    return float(found)
+    return float(np.mean(class_precision(scores[:, there], target[:, there])))

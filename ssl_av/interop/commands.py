@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from ssl_av.errors import UserError
 from ssl_av.parser import Parser
 
 EXPORTED = ".safetensors"
+TABLES = (".npz", ".parquet", ".arrow", ".feather")
+"""Of embeddings: `ssl_av.evaluation.export.FORMATS`, without importing it."""
 LAYOUTS = ("avid", "cma", "gdt", "stica", "crisscross", "brave")
 
 
@@ -35,7 +40,10 @@ def add_export_arguments(parser: Parser) -> None:
         "--modality", metavar="NAME", choices=("video", "audio", "both"), help="video, audio or both "
         "(default: what there is)",
     )  # fmt: skip
-    _add_out(parser, f"the file to write ({EXPORTED})")
+    parser.add_argument(
+        "--data", metavar="NAME", help="of embeddings: the data set (default: the one it was trained on)"
+    )
+    _add_out(parser, f"the file to write: {EXPORTED} of weights; {', '.join(TABLES)} of embeddings")
 
 
 def _add_out(parser: Parser, what: str) -> None:
@@ -64,11 +72,17 @@ def run_import(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_export(args: argparse.Namespace) -> int:
-    """`ssl-av export`: the backbones of a checkpoint as safetensors."""
+def run_export(args: argparse.Namespace, dotted: Mapping[str, Any] | None = None) -> int:
+    """`ssl-av export`: the backbones of a checkpoint as safetensors, or a data set's embeddings as a table."""
     out = _free(args.out, args.overwrite)
+    if out.suffix in TABLES:
+        return _embeddings(args, dotted or {}, out)
     if out.suffix != EXPORTED:
-        raise UserError(f"--out {out}: give a name that ends in {EXPORTED}")
+        raise UserError(
+            f"--out {out}: give a name that ends in {EXPORTED}, or of embeddings in {', '.join(TABLES)}"
+        )
+    if args.data or dotted:
+        raise UserError(f"--out {out}: weights are of no data; embeddings of data end in {', '.join(TABLES)}")
     from ssl_av.checkpoint import read
     from ssl_av.interop.export import backbones_of, write_export
 
@@ -81,6 +95,37 @@ def run_export(args: argparse.Namespace) -> int:
         count = sum(v.numel() for k, v in exported.state.items() if k.startswith(f"backbones.{m}."))
         print(f"{m}: {networks[m]}, {count:,} numbers")
     print(f'{out}: net = ssl_av.load_backbone("{out}", modality="{asked[0]}")')
+    return 0
+
+
+def _embeddings(args: argparse.Namespace, dotted: Mapping[str, Any], out: Path) -> int:
+    from rich.console import Console
+
+    from ssl_av.config import Evaluation
+    from ssl_av.evaluation.embedding import embed
+    from ssl_av.evaluation.export import save_embeddings
+    from ssl_av.evaluation.progress import Evaluating
+    from ssl_av.evaluation.subject import load_subject
+    from ssl_av.options import check
+    from ssl_av.quiet import quiet
+    from ssl_av.resolve import resolve_data
+
+    quiet()
+    subject = load_subject(args.checkpoint, dotted.get("method", {}), None)
+    data = resolve_data(subject.config.data, args.data, dotted.get("data", {}))
+    others = [f.name for f in fields(Evaluation) if f.name not in ("clips", "precision")]
+    asked = check("evaluation", Evaluation, dotted.get("evaluation", {}), skip=others)
+    e = replace(subject.config.evaluation, **asked)
+    cache = subject.home / "features" if subject.own and subject.home else None
+    with Evaluating(console := Console()) as said:
+        table = embed(
+            subject, data, modality=None if args.modality == "both" else args.modality, seed=subject.config.seed,
+            clips=e.clips, cache=cache, precision=e.precision, report=said,
+        )  # fmt: skip
+    save_embeddings(replace(table, about={"checkpoint": subject.said, **table.about}), out)
+    for m, x in table.vectors.items():
+        console.print(f"{m}: {x.shape[0]:,} samples, {x.shape[1]} numbers each", highlight=False)
+    console.print(f"{out}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 

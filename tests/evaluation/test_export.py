@@ -40,6 +40,19 @@ def test_comes_back_as_it_was(tmp_path: Path, ending: str, dtype: type):
 
 
 @pytest.mark.parametrize("ending", [".npz", ".parquet", ".arrow"])
+def test_several_labels_a_sample_and_the_splits(tmp_path: Path, ending: str):
+    several = np.array([[True, False, True], [False, False, False]])
+    x = {"audio": np.eye(2, dtype=np.float32)}
+    given = Embeddings(["a", "b"], x, several, CLASSES, splits=["train", "test"])
+    back = load_embeddings(save_embeddings(given, tmp_path / f"e{ending}"))
+    assert back.labels.dtype == bool
+    assert np.array_equal(back.labels, several)
+    assert list(back.splits) == ["train", "test"]
+    with pytest.raises(ValueError, match="need the names"):
+        save_embeddings(Embeddings(["a", "b"], x, several), tmp_path / f"e{ending}")
+
+
+@pytest.mark.parametrize("ending", [".npz", ".parquet", ".arrow"])
 def test_no_rows(tmp_path: Path, ending: str):
     empty = Embeddings([], {"video": np.empty((0, 4), np.float32)}, np.empty(0, np.int64))
     back = load_embeddings(save_embeddings(empty, tmp_path / f"e{ending}"))

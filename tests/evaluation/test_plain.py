@@ -6,15 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.preprocessing import StandardScaler
 from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
 
 import ssl_av
+from ssl_av.data.datamodule import AVDataModule
+from ssl_av.data.datasets import create_dataset
+from ssl_av.data.loading import Loading
+from ssl_av.data.prepare import prepare_manifest
 from ssl_av.errors import UserError
+from ssl_av.evaluation import embed, load_embeddings, save_embeddings
 from ssl_av.evaluation.certainty import load_predictions
 from ssl_av.evaluation.protocols import load_protocol
+from ssl_av.methods import create_method
+from ssl_av.runs.run import save_untrained
 
 
 @pytest.fixture
@@ -63,11 +73,60 @@ def test_one_data_set_in_a_word_and_settings_as_mappings(sounds: Path, tmp_path:
     assert len(record["results"]["avid-esc"]["audio"]["folds"]) == 5
 
 
+def test_natural_spellings_are_one_measurement(sounds: Path):
+    how = {"waveform_rate": RATE, "clips": 1, "inputs": {"audio_seconds": 0.2}, "loading": {"num_workers": 0}}
+    given = {"root": str(sounds), "fold": 2}
+    data = AVDataModule(prepare_manifest("esc50", given, Loading(num_workers=0)), Loading(num_workers=0), 0)
+    ridge = {"name": "ridge", "version": 1, "kind": "ridge", "folds": "all"}
+    net = Bands()
+    wanted = ssl_av.evaluate(net, ["ridge", "knn"], {"name": "esc50", **given}, **how)["results"]
+    for protocol, where in (("ridge, knn", create_dataset("esc50", **given)), ([ridge, "knn"], data)):
+        assert ssl_av.evaluation.evaluate(net, protocol, where, **how)["results"] == wanted
+    by_numpy = ssl_av.evaluate(lambda x: net(x).numpy(), ["ridge", "knn"], data, modality="audio", **how)
+    assert by_numpy["results"] == wanted
+
+
+@pytest.mark.parametrize("ending", [".npz", ".arrow"])
+def test_exported_embeddings_are_what_was_measured(sounds: Path, tmp_path: Path, ending: str):
+    how = {"waveform_rate": RATE, "clips": 2, "inputs": {"audio_seconds": 0.2}, "loading": {"num_workers": 0}}
+    data = {"name": "esc50", "root": str(sounds), "fold": 3}
+    table = load_embeddings(save_embeddings(embed(Bands(), data, **how), tmp_path / f"e{ending}"))
+    test = np.array(table.splits) == "test"
+    assert all((name.split("/")[1][0] == "3") == tested for name, tested in zip(table.ids, test, strict=True))
+    x, y = table.vectors["audio"].astype(np.float64), np.asarray(table.labels)
+    scale = StandardScaler().fit(x[~test])
+    model = RidgeClassifierCV(alphas=[1, 10, 100, 1e3, 1e4, 1e5]).fit(scale.transform(x[~test]), y[~test])
+    found = ssl_av.evaluate(Bands(), "ridge", data, **how)["results"]["ridge"]["audio"]
+    assert (found["top1"], found["alpha"]) == (model.score(scale.transform(x[test]), y[test]), model.alpha_)
+
+
+def test_a_loaded_backbone_sees_what_it_was_trained_with(sounds: Path, tmp_path: Path):
+    inputs = {"audio_seconds": 0.3, "front_end": "small", "size": 32}
+    networks = {
+        "video": "r2plus1d_10",
+        "video_args": {"width": 4},
+        "audio": "conv9_audio",
+        "audio_args": {"width": 4},
+    }
+    save_untrained(create_method("random", inputs=inputs, networks=networks), tmp_path / "it.ckpt")
+    net = ssl_av.load_backbone(tmp_path / "it.ckpt", "audio")
+    data, how = {"name": "esc50", "root": str(sounds)}, {"loading": {"num_workers": 0}, "clips": 2}
+    own, run = (
+        ssl_av.evaluate(one, "linear-svm", data, **how)["results"] for one in (net, tmp_path / "it.ckpt")
+    )
+    assert own == run
+    with pytest.raises(UserError, match="a run's networks see what they were trained with"):
+        ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, inputs={"audio_seconds": 0.1})
+    with pytest.raises(UserError, match="did you mean audio"):
+        ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, modality="audi")
+
+
 @pytest.mark.parametrize(
     ("protocol", "change", "said"),
     [
         (["knn", "knn"], {}, "two protocols are called 'knn'"),
-        ("knn", {"data": {"root": "x"}}, "write it NAME:DIR"),
+        ("knn", {"data": {"root": "x"}}, "write it NAME:DIR.* or {'name': 'esc50', 'root': DIR}"),
+        ([], {}, "name a protocol"),
         ("knn", {"data": 7}, "or 'esc50:DIR'; got 7"),
         ("knn", {"data": "esc50:x,ucf101:y"}, "measures one data set"),
         ("knn", {"clips": 0}, "clips must be at least 1"),

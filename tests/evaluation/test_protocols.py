@@ -68,6 +68,9 @@ def test_papers_numbers():
     crisscross = load_protocol("crisscross-video")
     assert (crisscross.train.clips, crisscross.test.clips, crisscross.inputs.frames) == (25, 10, 8)
     assert crisscross.pooling.video == {"max": [1, 4, 4]}
+    assert (crisscross.inputs.fps, crisscross.inputs.size / crisscross.inputs.zoom) == (16, 256)
+    seen = load_protocol("crisscross-retrieval").inputs
+    assert (seen.frames / seen.fps, seen.audio_seconds) == (2, 2)  # E.3: "We fit 2-second inputs"
     assert load_protocol("crisscross-dcase").train.clips == 60
     assert load_protocol("stica-retrieval").pooling.video == "max"
 

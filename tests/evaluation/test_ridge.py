@@ -71,6 +71,14 @@ def test_test_samples_choose_nothing():
     assert measure(data).results["audio"]["alpha"] == measure(other).results["audio"]["alpha"]
 
 
+def _video(f: Features) -> np.ndarray:
+    return f.pooled["video"]
+
+
+def _numbers(f: Features) -> np.ndarray:
+    return f.label.astype(int)
+
+
 def test_several_labels_and_missing_ones():
     data = splits()
     for f in data.values():
@@ -80,6 +88,12 @@ def test_several_labels_and_missing_ones():
     assert outcome.results["video"]["map"] == pytest.approx(
         average_precision_score(predicted.truth, predicted.scores, average="macro"), abs=1e-5
     )
+    model = make_pipeline(StandardScaler(), RidgeClassifierCV(alphas=ALPHAS))
+    x, y = (np.concatenate([get(data[n]) for n in ("train", "val_as_train")]) for get in (_video, _numbers))
+    model.fit(x, y)
+    np.testing.assert_allclose(predicted.scores, model.decision_function(_video(data["test"])), atol=1e-5)
+    assert outcome.results["video"]["alpha"] == model[-1].alpha_
+    assert outcome.results["video"]["map"] > 0.5
     data = splits()
     data["train"].label[:30] = -1
     data["val_as_train"].label[:] = -1  # no validation: the training split alone

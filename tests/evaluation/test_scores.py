@@ -64,3 +64,13 @@ def test_mean_average_precision_is_scikit_learns_over_the_classes_that_are_there
     assert found.metrics["classes"] == 5
     assert found.metrics["map"] > found.metrics["clip_map"]
     assert np.isnan(mean_average_precision(scores[:, 0], torch.zeros(40, 6)))
+
+
+def test_no_number_is_rounded_to_single_precision_and_sure_scores_are_told_apart():
+    target = (torch.arange(200) >= 83).long()
+    found = measured(torch.tensor([1.0, 0.0]).expand(200, 1, 2), target).metrics
+    assert (found["top1"], found["clip_top1"]) == (83 / 200, 83 / 200)
+    sure = torch.tensor([[[30.0]], [[40.0]], [[50.0]]])  # one sigmoid, in single precision
+    several = torch.tensor([[True], [False], [True]])
+    found = measured(sure, several, multi_label=True, average="score").metrics
+    assert (found["map"], found["clip_map"]) == pytest.approx((5 / 6, 5 / 6))

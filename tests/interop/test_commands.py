@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors import safe_open
+from tiny_esc import plant_esc
 
 from ssl_av import load_backbone, load_method
 from ssl_av.cli import run
 from ssl_av.errors import UserError
-from ssl_av.interop.commands import LAYOUTS
+from ssl_av.evaluation import load_embeddings
+from ssl_av.evaluation.export import FORMATS
+from ssl_av.interop.commands import LAYOUTS, TABLES
 from ssl_av.interop.official import LAYOUTS as READ
 from ssl_av.methods import create_method
 from ssl_av.runs.run import save_untrained
@@ -52,6 +55,7 @@ def go(*words):
 
 def test_the_names_of_the_layouts_are_those_that_are_read():
     assert tuple(READ) == LAYOUTS
+    assert FORMATS == TABLES
 
 
 def test_import_then_export_then_load(theirs, tmp_path, capsys):
@@ -84,6 +88,20 @@ def test_export_of_ours(ours, tmp_path):
     with safe_open(both, framework="pt") as file:
         assert "video.conv1.0.weight" in file.keys()  # noqa: SIM118
     assert load_method(both).inputs.augment == "avid"  # what its frames are normalised by
+
+
+def test_export_of_embeddings(ours, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SSL_AV_CACHE", str(tmp_path / "cache"))
+    esc, out = plant_esc(tmp_path / "esc", classes=2, each=1), tmp_path / "esc.npz"
+    data = ("--data", "esc50", "--data.root", esc, "--data.num_workers", 0)
+    assert go("export", ours[1], "--out", out, *data, "--evaluation.clips", 1) == 0
+    assert "audio: 10 samples, 32 numbers" in " ".join(capsys.readouterr().out.split())
+    table = load_embeddings(out)
+    assert (len(table), list(table.vectors), table.about["clips"]) == (10, ["audio"], 1)
+    with pytest.raises(UserError, match="weights are of no data"):
+        go("export", ours[1], "--out", tmp_path / "x.safetensors", *data)
+    with pytest.raises(UserError, match=r"did you mean --evaluation\.clips"):
+        go("export", ours[1], "--out", tmp_path / "x.npz", "--evaluation.clip", 1)
 
 
 def test_nothing_is_overwritten_unasked(theirs, tmp_path):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multilabel_average_precision
 
+from ssl_av.evaluation.average_precision import class_precision
 from ssl_av.evaluation.features import Features
 from ssl_av.evaluation.kinds import NotApplicableError, Predicted, Results
 from ssl_av.evaluation.rows import each
@@ -62,11 +62,7 @@ def accuracy(predicted: Predicted, classes: int, top5: bool = False) -> Results:
     """Top-1 (and top-5), or mAP over the classes that occur, where samples have several labels."""
     truth = torch.from_numpy(predicted.truth)
     if truth.ndim == 2:
-        there = truth.any(dim=0)
-        found = multilabel_average_precision(
-            _shares(predicted.scores)[:, there], truth[:, there].int(), num_labels=int(there.sum())
-        )
-        return {"map": float(found)}
+        return {"map": float(np.nanmean(class_precision(predicted.scores, predicted.truth)))}
     scores = torch.from_numpy(predicted.scores)
     best = scores.argmax(dim=1)
     numbers = {"top1": float((best == truth).double().mean())}  # in single precision 0.6975 is another number
@@ -74,10 +70,3 @@ def accuracy(predicted: Predicted, classes: int, top5: bool = False) -> Results:
         five = scores.topk(5, dim=1).indices
         numbers["top5"] = float((five == truth[:, None]).any(dim=1).double().mean())
     return numbers
-
-
-def _shares(scores: np.ndarray) -> torch.Tensor:
-    """Scores of each class moved to 0 … 1: torchmetrics takes others through a sigmoid, which makes ties of them."""
-    x = torch.from_numpy(scores).double()
-    low, high = x.amin(dim=0), x.amax(dim=0)
-    return (x - low) / (high - low).clamp(min=1e-300)

@@ -65,8 +65,11 @@ def _measure(splits: Splits, side: str, settings: Ridge, classes: int, outcome: 
     pairs = [examples(x[part], y[part]) for part in parts]
     rows, labels = (np.concatenate(p) for p in zip(*pairs, strict=True))
     scale = normaliser(rows, settings.normalise)
-    # In double precision: the squared features of thousands of samples are summed.
-    model = RidgeClassifierCV(alphas=settings.alphas).fit(scale(rows).astype(np.float64), labels)
+    # In double precision: the squared features of thousands of samples are summed. Several labels as numbers: of True
+    # and False scikit-learn makes +1 and +1 in place of +1 and −1.
+    model = RidgeClassifierCV(alphas=settings.alphas).fit(
+        scale(rows).astype(np.float64), labels.astype(np.int64)
+    )
     predicted = Predicted(y["test"], decisions(model, scale, x["test"], classes))
     outcome.predicted[side] = predicted
     outcome.results[side] = {**accuracy(predicted, classes), "alpha": float(model.alpha_)}
