@@ -24,8 +24,8 @@ ENCODER = {
     "preset": "fast", "tune": "fastdecode", "crf": "20", "bf": "0", "sc_threshold": "0",
     "x264-params": "cpu-independent=1",
 }  # fmt: skip
-"""Of x264. Without B-frames, packet k is frame k; without cuts of its own, every `GOP`-th packet is a keyframe. The same
-frames give the same bytes on every processor."""
+"""Of x264. Without B-frames, packet k is frame k; without cuts of its own, every `GOP`-th packet is a keyframe. The
+same frames give the same bytes on every processor."""
 
 Times = NDArray[np.float64]
 
