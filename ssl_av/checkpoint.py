@@ -60,13 +60,16 @@ def load_method(path: str | Path) -> Method:
     Raises:
         UserError: if the file is missing, is none of these, or does not fit its own settings in every tensor.
     """
-    return build(read(path), path)
+    method = build(read(path), path)
+    method.source = Path(path)
+    return method
 
 
 def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
     """One backbone of a checkpoint, in eval mode: a plain module from [B, 3, T, H, W] or [B, 1, time, frequency].
 
-    Its ``inputs`` say what it was trained with; `ssl_av.evaluate` gives it the same.
+    Its ``inputs`` say what it was trained with, and ``source`` where it lay: `ssl_av.evaluate` gives it the same
+    inputs, and looks for test samples in what its run was trained on.
 
     Args:
         path: a checkpoint of ours, an exported file, or an official checkpoint.
@@ -86,7 +89,8 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
         method = build(saved, path)
         found = cast("Backbone", method.backbones[modality])
         own = next((v.augment for v in method.views.values() if v.modality == modality), None)
-        found.inputs = _inputs(saved) | {"augment": method.inputs.augment or own}
+        found.inputs = dict(saved.settings["inputs"]) | {"augment": method.inputs.augment or own}
+        found.source = Path(path)
         return found
     from ssl_av.backbones import create_backbone
     from ssl_av.backbones.base import channels_last
@@ -100,12 +104,8 @@ def load_backbone(path: str | Path, modality: str = "video") -> Backbone:
             _compare(create_backbone(name, **args).state_dict(), state, path)
         net = channels_last(create_backbone(name, **args))
     fill(net, state, path)
-    net.inputs = _inputs(saved)
+    net.inputs, net.source = dict(saved.settings["inputs"]), Path(path)
     return net.eval()
-
-
-def _inputs(saved: Saved) -> dict[str, Any]:
-    return dict(saved.settings["inputs"])
 
 
 def read(path: str | Path, backbones_only: bool = False) -> Saved:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,6 +116,14 @@ SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad", "dat
 """Settings that change how fast or how patiently samples are read, not which."""
 
 
+def check_map(way: str) -> None:
+    """Raises a `UserError` where maps of features are to be made by UMAP, which is not installed."""
+    if way == "umap" and importlib.util.find_spec("umap") is None:
+        raise UserError(
+            "--evaluation.map umap needs the package umap-learn (pip install 'ssl-av[umap]'); tsne is built in"
+        )
+
+
 def check_settings(config: RunConfig) -> None:
     """The groups of settings of a run's method, and how its data are read, before any data are prepared.
 
@@ -125,6 +134,7 @@ def check_settings(config: RunConfig) -> None:
     from ssl_av.methods.settings import resolve
 
     own = {k: v for k, v in config.method.items() if k != "name"}
+    check_map(config.evaluation.map)
     _ = config.loading, resolve(method_class(config.method["name"]), own)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ssl_av.checks import check_folder, check_out, check_seeds, check_settings
+from ssl_av.checks import check_folder, check_map, check_out, check_seeds, check_settings
 from ssl_av.errors import UserError
 from ssl_av.resolve import Dotted, fit_config, fit_recipe, known_methods, resolve_data, resolve_suite
 from ssl_av.runs.begin import begin_from
@@ -195,6 +195,7 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
         raise UserError("eval needs a protocol, e.g. --protocols linear-svm (`ssl-av list protocols`)")
     check_protocols(list(settings["protocols"]))
     config = dataclasses.replace(config, data=data, evaluation=Evaluation(**settings))
+    check_map(config.evaluation.map)
     home = subject.home or Path(f"runs/eval-{method.name}-{data['name']}")
     out = Path(args.out) if args.out else home
     check_folder("--out", out)
@@ -238,7 +239,12 @@ def evaluate(args: argparse.Namespace, dotted: Dotted) -> int:
 
         with console.status("drawing figures …"):
             files, record["insight"] = draw_figures(
-                method, folds[0], place / "figures", seed=config.seed, known=bool(own or not subject.own)
+                method,
+                folds[0],
+                place / "figures",
+                seed=config.seed,
+                known=bool(own or not subject.own),
+                way=e.map,
             )
         write_json(record, out / "evaluation.json")
         console.print(f"figures: {', '.join(files)} in {place / 'figures'}")

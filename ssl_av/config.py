@@ -29,6 +29,7 @@ class Evaluation:
         precision: of the features on disk, ``float32`` or ``float16``.
         keep_features: whether features stay on the disk for the next protocol, which then decodes nothing.
         figures: whether each run draws its features: a map, and nearest neighbours.
+        map: what that map is made by: ``tsne``, or ``umap`` (``pip install ssl-av[umap]``).
         elsewhere: other data to measure on (`ssl_av.evaluation.places`): ``esc50:DIR``, or mappings.
         during: protocols that measure while a run trains, on parts of its training and validation split.
         every: epochs from one such measurement to the next.
@@ -41,6 +42,7 @@ class Evaluation:
     probes: int = 4
     precision: str = "float32"
     figures: bool = False
+    map: str = "tsne"
     keep_features: bool = True
     elsewhere: tuple[Any, ...] = ()
     during: tuple[str, ...] = ()
@@ -65,6 +67,8 @@ class Evaluation:
             )
         if self.precision not in ("float32", "float16"):
             raise unknown("evaluation.precision", self.precision, ("float32", "float16"))
+        if self.map not in ("tsne", "umap"):
+            raise unknown("evaluation.map", self.map, ("tsne", "umap"))
         if self.leaks not in ("refuse", "tell"):
             raise unknown("evaluation.leaks", self.leaks, ("refuse", "tell"))
 
@@ -133,6 +137,7 @@ class RunConfig:
         for key in (
             "precision",
             "figures",
+            "map",
             "keep_features",
             "elsewhere",
             "leaks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
@@ -22,6 +23,7 @@ class Backbone(nn.Module):
         num_features: C, size of the pooled features.
         stages: names of the blocks in order; sub-modules, for probing each of them.
         inputs: what it was trained with, fields of `ssl_av.methods.settings.Inputs`; set by `ssl_av.load_backbone`.
+        source: the file or the run's folder that it was read from; set likewise.
         smallest: the least extents that a view may have, [T, H, W] or [time, frequency].
     """
 
@@ -31,6 +33,7 @@ class Backbone(nn.Module):
     num_features: int
     stages: tuple[str, ...]
     inputs: dict[str, Any] | None = None
+    source: Path | None = None
 
     def __init__(self, pooling: str) -> None:
         super().__init__()

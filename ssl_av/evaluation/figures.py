@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.manifold import TSNE
 
-from ssl_av.errors import UserError, unknown
+from ssl_av.checks import check_map
+from ssl_av.errors import unknown
 from ssl_av.evaluation.metrics import feature_std
 from ssl_av.style import LIGHT, OKABE_ITO, literal
 
@@ -106,10 +106,7 @@ def _flat(x: Array, way: str, seed: int) -> Array:
         init = "pca" if unit.std(axis=0).max() > 1e-6 else "random"
         found: Array = TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(unit)
         return found
-    if importlib.util.find_spec("umap") is None:
-        raise UserError(
-            "a map by umap needs the package umap-learn (pip install umap-learn); tsne is built in"
-        )
+    check_map(way)
     from umap import UMAP
 
     neighbours = min(15, len(x) - 1)

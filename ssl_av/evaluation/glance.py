@@ -95,7 +95,9 @@ class Glance:
                 found[f"memory_{m}"] = {"mean_inner_product": value}
         return found
 
-    def draw(self, method: Method, data: AVDataModule, out: Path, seed: int = 0) -> list[str]:
+    def draw(
+        self, method: Method, data: AVDataModule, out: Path, seed: int = 0, way: str = "tsne"
+    ) -> list[str]:
         """A map of the test split's features, their nearest neighbours in the training split, and the vectors.
 
         Also Grad-CAM on a few test samples, and what the method's memory relates to each other, if it has one.
@@ -106,6 +108,7 @@ class Glance:
             out: the folder: ``map.png``, ``retrieval-video.png``, ``retrieval-audio.png``, ``saliency.png``,
                 ``agreement.png`` and `VECTORS`.
             seed: of the map and the queries.
+            way: of the map, ``tsne`` or ``umap``.
 
         Returns:
             The names of the pictures' files.
@@ -113,7 +116,7 @@ class Glance:
         if self.test is None or len(self.test.label) < 4:
             return []
         test, train, classes = self.test, self.train, data.manifest.classes
-        drawn = {"map": figures.embedding_map(test.vectors, test.label, classes, seed=seed)}
+        drawn = {"map": figures.embedding_map(test.vectors, test.label, classes, way, seed)}
         sight = Sight(method, tuple(test.vectors))
 
         def pictures(some: Some, split: str) -> Callable[[list[int]], list[Array]]:

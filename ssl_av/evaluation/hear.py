@@ -132,7 +132,7 @@ class HearModel(nn.Module):
 
 
 def load_model(
-    model_file_path: str | Path, window: float | None = None, hop: float = 0.05, batch: int = 64
+    model_file_path: str | Path = "", window: float | None = None, hop: float = 0.05, batch: int = 64
 ) -> HearModel:
     """The audio backbone of a file, in eval mode, behind its own front end.
 
@@ -145,6 +145,8 @@ def load_model(
     Raises:
         UserError: if the file is no such file, or has no audio backbone.
     """
+    if not str(model_file_path):  # what HEAR's tools give where they are given none
+        raise UserError("hear: there are no weights of ours to fall back on; give a file (--model FILE)")
     backbone = load_backbone(model_file_path, "audio")
     inputs = read(model_file_path, backbones_only=True).settings["inputs"]
     return HearModel(backbone, spectrogram(inputs["front_end"]), inputs["audio_seconds"], window, hop, batch)

@@ -38,6 +38,7 @@ def draw_figures(
     beside: Mapping[str, Method] | None = None,
     seed: int = 0,
     known: bool = True,
+    way: str = "tsne",
 ) -> tuple[dict[str, Path], dict[str, Any]]:
     """Draws what the method and the data allow, and measures what the figures show.
 
@@ -52,6 +53,7 @@ def draw_figures(
         beside: other methods whose features ``distributions.png`` compares, by name, e.g. the same one trained without
             a term; by default the same networks untrained.
         seed: of the maps, the queries and the untrained networks.
+        way: of the maps, ``tsne`` or ``umap``.
         known: whether the data are those of the training, as far as is known: a memory is of no others.
 
     Returns:
@@ -63,7 +65,7 @@ def draw_figures(
     seen = look(sight, data, split, limit=limit)
     drawn: dict[str, figures.Figure] = {}
     if len(seen) >= 4:
-        drawn["embeddings"] = figures.embedding_map(seen.mean(), seen.label, classes, seed=seed)
+        drawn["embeddings"] = figures.embedding_map(seen.mean(), seen.label, classes, way, seed)
         train = look(sight, data, "train", clips=1, limit=limit)
         for modality in sight.modalities if len(train) else ():
             drawn[f"retrieval-{modality}"] = retrieved(

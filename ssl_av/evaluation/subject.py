@@ -60,16 +60,19 @@ def load_subject(what: str, settings: Mapping[str, Any], seed: int | None) -> Su
     path = Path(what)
     path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
     method = load_method(path)
-    beside = path.parent.parent / "config.yaml"
-    if beside.is_file():
-        config = RunConfig.from_dict(load_yaml(beside))
-    else:
-        config = resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
+    found = run_of(path)
+    config = found or resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
     seed = check_seeds("--seed", [config.seed if seed is None else seed])[0]
     config = dataclasses.replace(config, seed=seed)
-    own = beside.is_file()
-    home = beside.parent if own else path.parent
+    own = found is not None
+    home = path.parent.parent if own else path.parent
     return Subject(method, config, str(path), home, own, config.data if own and method.trains else None)
+
+
+def run_of(path: Path) -> RunConfig | None:
+    """The run that a checkpoint, or a run's folder, is of; None where there is none beside it."""
+    beside = (path if path.is_dir() else path.parent.parent) / "config.yaml"
+    return RunConfig.from_dict(load_yaml(beside)) if beside.is_file() else None
 
 
 def _reference(name: str, settings: Mapping[str, Any], seed: int) -> Subject:

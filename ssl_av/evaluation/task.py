@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from ssl_av.backbones import Backbone
 from ssl_av.config import LOADING_FIELDS
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.datasets import dataset_class, list_datasets
@@ -21,8 +24,9 @@ from ssl_av.evaluation.leaks import Unseen, learned_from
 from ssl_av.evaluation.modules import as_method, inputs_of
 from ssl_av.evaluation.places import OWN, Place, modalities_of, read_places
 from ssl_av.evaluation.protocols import Protocol
-from ssl_av.evaluation.subject import Subject, load_subject
+from ssl_av.evaluation.subject import Subject, load_subject, run_of
 from ssl_av.evaluation.towers import Towers
+from ssl_av.methods import method_class
 from ssl_av.methods.base import Method
 from ssl_av.methods.settings import Inputs
 from ssl_av.options import check
@@ -93,12 +97,11 @@ def prepare(
     asked = list(protocols)
     if not isinstance(data, Manifest):
         data, asked, reading = _place(data, asked, reading)
-    trained_on, theirs = None, "refuse"
     if isinstance(backbone, (str, Path)):
         backbone = load_subject(str(backbone), {}, seed)
-    if isinstance(backbone, Subject):
-        trained_on, theirs = backbone.trained_on, backbone.config.evaluation.leaks
-        backbone = backbone.method
+    trainings = _trainings(backbone)
+    trained_on, theirs = trainings[0] if trainings else (None, "refuse")
+    backbone = backbone.method if isinstance(backbone, Subject) else backbone
     if isinstance(backbone, Method):
         if inputs is not None or waveform_rate is not None:
             raise UserError(
@@ -113,8 +116,12 @@ def prepare(
     if not have:
         raise unknown("modality of these networks", str(modality), list(method.backbones))
     guard = Unseen(leaks, learned_from(trained_on, reading, theirs), measured=measured)
+    others = [
+        Unseen(leaks, learned_from(one[0], reading, one[1]), measured=measured) for one in trainings[1:]
+    ]
     if isinstance(data, Manifest):
-        guard.check(data, "")
+        for one in (*others, guard):
+            one.check(data, "")
         data = guard.without(data)
         wanted = {m for p in asked for m in p.modalities if m in have}
         folds = [AVDataModule(restrict(data, wanted, "the manifest"), reading, seed)]
@@ -125,7 +132,23 @@ def prepare(
         raise UserError(f"'{name}' has no {' or '.join(have)} to measure this network on")
     args = {k: v for k, v in data.items() if k not in OWN}
     folds = official_folds(args, reading, towers.modalities, asked, seed, trained_on, guard=guard)
+    for one in others:
+        for fold in folds:
+            one.check(fold.manifest, name)
     return Task(towers, folds, asked, name, guard)
+
+
+def _trainings(backbone: Any) -> list[tuple[Mapping[str, Any], str]]:
+    """The data that networks were trained on, as far as runs say, and what became of leaks there."""
+    if isinstance(backbone, Subject):
+        return [(backbone.trained_on, backbone.config.evaluation.leaks)] if backbone.trained_on else []
+    nets = backbone.values() if isinstance(backbone, (Mapping, nn.ModuleDict)) else [backbone]
+    found: list[tuple[Mapping[str, Any], str]] = []
+    for source in dict.fromkeys(n.source for n in nets if isinstance(n, (Backbone, Method)) and n.source):
+        run = run_of(source)
+        if run is not None and method_class(run.method["name"]).trains:
+            found.append((run.data, run.evaluation.leaks))
+    return found
 
 
 def _settings(name: str, cls: type[Any], given: Any) -> Any:

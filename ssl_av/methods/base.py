@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytorch_lightning as pl
@@ -36,6 +37,7 @@ class Method(pl.LightningModule):
         views: what the method asks of each sample, by name.
         backbones: ``video`` and ``audio`` networks, what evaluation sees.
         rates: learning rate of each parameter group before any schedule, once the training has begun.
+        source: the file or the run's folder that it was read from, by `ssl_av.load_method`.
     """
 
     name: ClassVar[str]
@@ -44,6 +46,7 @@ class Method(pl.LightningModule):
     trains: ClassVar[bool] = True
     #: buffers that the method itself keeps the same on all ranks: DDP need not send them at every step
     replicated: ClassVar[tuple[str, ...]] = ()
+    source: Path | None = None
     views: dict[str, View]
     backbones: nn.ModuleDict
 

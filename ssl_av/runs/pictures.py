@@ -41,7 +41,7 @@ def draw_pictures(
         The names of the files.
     """
     with undisturbed():
-        drawn = glance.draw(method, data, out, config.seed)
+        drawn = glance.draw(method, data, out, config.seed, config.evaluation.map)
         return [*_views(config, method, data, out), *drawn]
 
 

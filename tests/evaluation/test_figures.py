@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from ssl_av.config import Evaluation
 from ssl_av.errors import UserError
 from ssl_av.evaluation.figures import Tile, distributions, embedding_map, gallery, save
 
@@ -59,6 +63,21 @@ def test_map_by_another_way():
     if importlib.util.find_spec("umap") is None:
         with pytest.raises(UserError, match="umap-learn"):
             embedding_map(vectors, label, way="umap")
+
+
+def test_map_by_umap_where_it_is_asked_for_and_installed(monkeypatch: pytest.MonkeyPatch):
+    class UMAP:
+        def __init__(self, **kw: object) -> None:
+            assert kw == {"n_neighbors": 15, "metric": "cosine", "random_state": 0}
+
+        def fit_transform(self, x: np.ndarray) -> np.ndarray:
+            return x[:, :2]
+
+    vectors, label = clusters()
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=UMAP, __spec__=ModuleSpec("umap", None)))
+    assert f"UMAP of {len(label)} samples" in texts(embedding_map(vectors, label, way="umap"))
+    with pytest.raises(UserError, match="did you mean umap"):
+        Evaluation(map="umab")
 
 
 def test_gallery_marks_right_and_wrong_in_words_too():

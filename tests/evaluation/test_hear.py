@@ -147,6 +147,8 @@ def test_times_do_not_drift():
 def test_wrong_input(tmp_path: Path):
     with pytest.raises(UserError, match="no such checkpoint"):
         load_model(tmp_path / "none.ckpt")
+    with pytest.raises(UserError, match="give a file"):
+        load_model()
     path = checkpoint(tmp_path, "small")
     with pytest.raises(UserError, match="above 0"):
         load_model(path, hop=0)

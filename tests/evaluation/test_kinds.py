@@ -253,6 +253,11 @@ def test_folds_are_averaged_and_kept():
     assert found["top1"] == pytest.approx(0.6)
     assert found["converged"] is False
     assert [f["top1"] for f in found["folds"]] == [0.5, 0.7]
+    assert found["C"] == 1.0
+    folds[1].results["audio"]["C"] = 0.01
+    found = average(folds, Protocol("x", 1, "knn"))["audio"]
+    assert "C" not in found  # 0.505 was chosen by no fold
+    assert [f["C"] for f in found["folds"]] == [1.0, 0.01]
 
 
 @pytest.mark.parametrize("knows_time", [True, False])

@@ -24,6 +24,7 @@ from ssl_av.evaluation import embed, load_embeddings, save_embeddings
 from ssl_av.evaluation.certainty import load_predictions
 from ssl_av.evaluation.protocols import load_protocol
 from ssl_av.methods import create_method
+from ssl_av.resolve import resolve_suite
 from ssl_av.runs.run import save_untrained
 
 
@@ -119,6 +120,37 @@ def test_a_loaded_backbone_sees_what_it_was_trained_with(sounds: Path, tmp_path:
         ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, inputs={"audio_seconds": 0.1})
     with pytest.raises(UserError, match="did you mean audio"):
         ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, modality="audi")
+
+
+def test_networks_of_a_run_are_not_tested_on_what_it_was_trained_on(sounds: Path, tmp_path: Path):
+    run, esc = tmp_path / "run", {"name": "esc50", "root": str(sounds)}
+    networks = {
+        "video": "r2plus1d_10",
+        "video_args": {"width": 4},
+        "audio": "conv9_audio",
+        "audio_args": {"width": 4},
+    }
+    method = create_method(
+        "supervised", inputs={"audio_seconds": 0.3, "front_end": "small"}, networks=networks
+    )
+    save_untrained(method, run / "checkpoints" / "last.ckpt")
+    config = resolve_suite("tiny", None, {}, {}).run_config("supervised", 0)
+    replace(config, data={**esc, "fold": 2}).save(run / "config.yaml")
+    files = sorted((sounds / "audio").glob("*.wav"))
+    lines = [f"{f.name},{f.stem[-1]},{'test' if f.name[0] in '12' else 'train'}" for f in files]
+    (sounds / "audio" / "own.csv").write_text("\n".join(["path,label,split", *lines]) + "\n")
+    csv = f"csv:{sounds}/audio/own.csv+num_workers=0+modalities=[audio]"
+    for own in (
+        ssl_av.load_backbone(run, "audio"),
+        {"audio": ssl_av.load_backbone(run, "audio")},
+        ssl_av.load_method(run),
+    ):
+        with pytest.raises(
+            UserError, match=r"of the 12 test samples of 'csv' are among those .* pretrained on"
+        ):
+            ssl_av.evaluate(own, "knn", csv, clips=1)
+        with pytest.raises(UserError, match="trained on fold 2 of the same 'esc50'"):
+            ssl_av.evaluate(own, "knn", {**esc, "fold": 3}, clips=1)
 
 
 @pytest.mark.parametrize(

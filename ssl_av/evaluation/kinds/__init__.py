@@ -29,6 +29,9 @@ Results = dict[str, Any]
 #: (what is going on, done, total, named numbers)
 Report = Callable[[str, int, int, dict[str, float]], None]
 
+CHOSEN = ("C", "alpha")
+"""Settings that a kind chooses and says in its results."""
+
 NETWORK = ("network",)
 """What a kind needs that trains the network itself."""
 
@@ -171,7 +174,7 @@ KINDS = _Kinds()
 
 def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
     """The mean over the folds of every number that all folds have; their deviation (n − 1) under ``std``, and each
-    fold's own numbers under ``folds``.
+    fold's own numbers under ``folds``. What was chosen (`CHOSEN`) has no mean: it stands there where all folds agree.
 
     Of one fold, its results as they are.
     """
@@ -181,8 +184,11 @@ def average(outcomes: list[Outcome], protocol: Protocol) -> Results:
     for side in outcomes[0].results:
         each = [o.results[side] for o in outcomes]
         shared = [k for k, v in each[0].items() if _number(v) and all(_number(e.get(k)) for e in each)]
+        agreed = {k: each[0][k] for k in CHOSEN if k in shared and all(e[k] == each[0][k] for e in each)}
+        shared = [k for k in shared if k not in CHOSEN]
         columns = {k: [e[k] for e in each] for k in shared}
         sides[side] = {k: float(np.mean(x)) for k, x in columns.items()}
+        sides[side] |= agreed
         sides[side]["std"] = {k: float(np.std(x, ddof=1)) for k, x in columns.items()}
         sides[side]["folds"] = each
         if all("converged" in e for e in each):
