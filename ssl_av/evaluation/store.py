@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -48,6 +52,62 @@ class Stored:
     skipped: dict[str, str]
 
 
+@contextmanager
+def damage_told(folder: Path, *more: type[Exception]) -> Iterator[None]:
+    """Raises a `UserError` in place of what a library says of a file of a pass that it cannot read.
+
+    Args:
+        folder: of the pass.
+        *more: further kinds of error; the system's only where nothing is written, for a disk may be full.
+    """
+    kinds: tuple[type[Exception], ...] = (
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        zipfile.BadZipFile,
+        *more,
+    )
+    try:
+        yield
+    except kinds as e:
+        raise UserError(
+            f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
+        ) from None
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of a file's bytes."""
+    found = 0
+    with file.open("rb") as f:
+        while block := f.read(2**22):
+            found = zlib.crc32(block, found)
+    return found
+
+
+_CHECKED: set[tuple[str, int, int]] = set()
+
+
+def check_whole(folder: Path, names: Iterable[str], sums: Mapping[str, int]) -> None:
+    """Compares files with their checksums, each file once: features that a disk has spoilt make wrong results.
+
+    Args:
+        folder: of a pass.
+        names: of its files.
+        sums: by name; those of before there were any have none.
+
+    Raises:
+        ValueError: if one is not as it was written.
+    """
+    for name in sums.keys() & set(names):
+        state = (folder / name).stat()
+        seen = str(folder / name), state.st_size, state.st_mtime_ns
+        if seen not in _CHECKED and checksum(folder / name) != sums[name]:
+            raise ValueError(f"{name} is not as it was written")
+        _CHECKED.add(seen)
+
+
 def digest(content: Any) -> str:
     """16 hexadecimal digits of plain values."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
@@ -68,34 +128,36 @@ class Store:
     def __init__(self, folder: Path, about: dict[str, Any], dtype: str = "float32") -> None:
         self.folder, self.about, self.dtype = folder, about, dtype
 
-    def _passes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The passes that were finished."""
+    def _passes(self) -> Iterator[tuple[Path, dict[str, Any], np.ndarray]]:
+        """The passes that were finished: folder, what is in it, and the names of its samples."""
         for meta in sorted(self.folder.glob(f"*/{ABOUT}")):
-            if not meta.parent.name.startswith("."):
-                yield meta, json.loads(meta.read_text(encoding="utf-8"))
+            if not (folder := meta.parent).name.startswith("."):
+                with damage_told(folder, OSError):
+                    about = json.loads(meta.read_text(encoding="utf-8"))
+                    _ = about["columns"], about["absent"], about["skipped"]
+                    check_whole(folder, [ASKED], about.get("checksums", {}))
+                    asked = np.load(folder / ASKED)
+                yield folder, about, asked
 
     def find(self, columns: Collection[Column], names: np.ndarray) -> list[Stored]:
         """What is there of these columns of any of these samples; one entry for each pass that was made."""
         wanted, found = {str(c): c for c in columns}, []
-        for meta, about in self._passes():
+        for folder, about, asked in self._passes():
             here = [wanted[name] for name in about["columns"] if name in wanted]
-            try:
-                if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
-                    arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
-                    found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
-            except (OSError, ValueError, EOFError, IndexError, KeyError) as e:
-                raise UserError(
-                    f"{meta.parent}: features that cannot be read ({e}); remove the folder, and they are made anew"
-                ) from None
+            if here and np.isin(asked, names).any():
+                with damage_told(folder, OSError):
+                    check_whole(folder, [READ, *(f"{c}.npy" for c in here)], about.get("checksums", {}))
+                    arrays = {c: np.load(folder / f"{c}.npy", mmap_mode="c") for c in here}
+                    found.append(Stored(asked[np.load(folder / READ)], arrays, about["skipped"]))
         return found
 
     def missing(self, columns: Collection[Column], names: np.ndarray) -> tuple[np.ndarray, list[Column]]:
         """The numbers of the samples that some column was never asked of, and these columns."""
         had = {c: np.zeros(len(names), dtype=bool) for c in sorted(columns)}
-        for meta, about in self._passes():
+        for _, about, asked in self._passes():
             mine = {*about["columns"], *about["absent"]}
             if any(str(c) in mine for c in had):
-                there = np.isin(names, np.load(meta.parent / ASKED))
+                there = np.isin(names, asked)
                 for column, done in had.items():
                     if str(column) in mine:
                         done |= there
@@ -129,9 +191,12 @@ class Store:
         part.mkdir(parents=True, exist_ok=True)
         if not (part / ABOUT).is_file():  # it was not killed after the last of its work
             self._collect(part, columns, make)
-            self._join(part, columns, names)
+            with damage_told(part):
+                self._join(part, columns, names)
         for file in _scraps(part):
             file.unlink()
+        if target.is_dir():  # what it says of itself has gone: a pass that nobody finds
+            shutil.rmtree(target)
         part.replace(target)
 
     def _collect(self, part: Path, columns: Collection[Column], make: _Rest) -> None:
@@ -197,7 +262,9 @@ class Store:
                         whole[at : at + len(x)] = x
                         at += len(x)
             whole.flush()
+        files = [ASKED, READ, *(f"{c}.npy" for c in shapes)]
         about = self.about | {
+            "checksums": {name: checksum(part / name) for name in files},
             "columns": sorted(map(str, shapes)),
             "absent": sorted(str(c) for c in columns if c not in shapes),
             "skipped": skipped,
