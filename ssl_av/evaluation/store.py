@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from ssl_av.errors import UserError
+from ssl_av.evaluation.damage import check_whole, checksum, damage_told
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
 from ssl_av.lock import locked
@@ -56,23 +56,13 @@ def digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@contextmanager
-def _readable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError, EOFError, LookupError, TypeError, AttributeError, BadZipFile) as e:
-        raise UserError(
-            f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
-        ) from None
-
-
 def read_about(file: Path) -> dict[str, Any]:
     """What a pass says that it has made.
 
     Raises:
         UserError: if it does not say it.
     """
-    with _readable(file.parent):
+    with damage_told(file.parent, OSError):
         about = parse_json(read_text(file))
         words = [*about["columns"], *about["absent"], *about["skipped"], *about["skipped"].values()]
         if not all(isinstance(word, str) for word in words):
@@ -95,31 +85,35 @@ class Store:
     def __init__(self, folder: Path, about: dict[str, Any], dtype: str = "float32") -> None:
         self.folder, self.about, self.dtype = folder, about, dtype
 
-    def _passes(self) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The passes that were finished."""
+    def _passes(self) -> Iterator[tuple[Path, dict[str, Any], np.ndarray]]:
+        """The passes that were finished: folder, what is in it, and the names of its samples."""
         for meta in sorted(self.folder.glob(f"*/{ABOUT}")):
-            if not meta.parent.name.startswith("."):
-                yield meta, read_about(meta)
+            if not (folder := meta.parent).name.startswith("."):
+                about = read_about(meta)
+                with damage_told(folder, OSError):
+                    check_whole(folder, [ASKED], about.get("checksums", {}))
+                    asked = np.load(folder / ASKED)
+                yield folder, about, asked
 
     def find(self, columns: Collection[Column], names: np.ndarray) -> list[Stored]:
         """What is there of these columns of any of these samples; one entry for each pass that was made."""
         wanted, found = {str(c): c for c in columns}, []
-        for meta, about in self._passes():
+        for folder, about, asked in self._passes():
             here = [wanted[name] for name in about["columns"] if name in wanted]
-            with _readable(meta.parent):
-                if here and np.isin(asked := np.load(meta.parent / ASKED), names).any():
-                    arrays = {c: np.load(meta.parent / f"{c}.npy", mmap_mode="c") for c in here}
-                    found.append(Stored(asked[np.load(meta.parent / READ)], arrays, about["skipped"]))
+            if here and np.isin(asked, names).any():
+                with damage_told(folder, OSError):
+                    check_whole(folder, [READ, *(f"{c}.npy" for c in here)], about.get("checksums", {}))
+                    arrays = {c: np.load(folder / f"{c}.npy", mmap_mode="c") for c in here}
+                    found.append(Stored(asked[np.load(folder / READ)], arrays, about["skipped"]))
         return found
 
     def missing(self, columns: Collection[Column], names: np.ndarray) -> tuple[np.ndarray, list[Column]]:
         """The numbers of the samples that some column was never asked of, and these columns."""
         had = {c: np.zeros(len(names), dtype=bool) for c in sorted(columns)}
-        for meta, about in self._passes():
+        for _, about, asked in self._passes():
             mine = {*about["columns"], *about["absent"]}
             if any(str(c) in mine for c in had):
-                with _readable(meta.parent):
-                    there = np.isin(names, np.load(meta.parent / ASKED))
+                there = np.isin(names, asked)
                 for column, done in had.items():
                     if str(column) in mine:
                         done |= there
@@ -153,9 +147,12 @@ class Store:
         part.mkdir(parents=True, exist_ok=True)
         if not (part / ABOUT).is_file():  # it was not killed after the last of its work
             self._collect(part, columns, make)
-            self._join(part, columns, names)
+            with damage_told(part):
+                self._join(part, columns, names)
         for file in _scraps(part):
             file.unlink()
+        if target.is_dir():  # what it says of itself has gone: a pass that nobody finds
+            shutil.rmtree(target)
         part.replace(target)
 
     def _collect(self, part: Path, columns: Collection[Column], make: _Rest) -> None:
@@ -201,7 +198,7 @@ class Store:
         index: list[np.ndarray] = []
         shapes: dict[Column, tuple[int, ...]] = {}
         for chunk in chunks:
-            with _readable(part), np.load(chunk) as held:
+            with damage_told(part), np.load(chunk) as held:
                 index.append(held["index"])
                 skipped |= json.loads(str(held["skipped"]))
                 shapes |= {c: held[str(c)].shape[1:] for c in columns if str(c) in held}
@@ -222,7 +219,9 @@ class Store:
                     with np.load(chunk) as held:
                         if str(column) in held:
                             out.write(np.ascontiguousarray(held[str(column)], self.dtype).data)
+        files = [ASKED, READ, *(f"{c}.npy" for c in shapes)]
         about = self.about | {
+            "checksums": {name: checksum(part / name) for name in files},
             "columns": sorted(map(str, shapes)),
             "absent": sorted(str(c) for c in columns if c not in shapes),
             "skipped": skipped,

@@ -85,8 +85,11 @@ def _kept(folder: Path) -> Kept:
     about: dict[str, Any] = {}
     names = []
     for meta in sorted(folder.glob(f"[0-9a-f]*/{ABOUT}")):
-        about = read_about(meta)
-        names.append(np.load(meta.with_name(ASKED)))
+        try:
+            about = read_about(meta)
+            names.append(np.load(meta.with_name(ASKED)))
+        except (OSError, ValueError, EOFError, UserError):
+            return Kept(folder, size, "damaged", {}, 0)
     state = IN_USE if is_held(folder) else _state(folder, about)
     return Kept(folder, size, state, about, len(np.unique(np.concatenate(names))) if names else 0)
 

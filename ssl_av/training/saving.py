@@ -129,6 +129,11 @@ class Checkpoints(Checkpoint):
         if trainer.ckpt_path and Path(trainer.ckpt_path) == self.path:
             self._saved = checkpoint["global_step"]
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """A training may have been killed before the best checkpoint had its second name; one that is over too."""
+        if self._was_best and trainer.ckpt_path and trainer.is_global_zero:
+            _same_file(Path(trainer.ckpt_path), self.path.with_name("best.ckpt"))
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Goes on after the batches that were seen, none of which is read again."""
         self._since, self._step = time.monotonic(), trainer.global_step
@@ -137,8 +142,6 @@ class Checkpoints(Checkpoint):
             begin_rank(trainer.global_rank, 0)
             return
         self.resumed_at.append(trainer.global_step)
-        if self._was_best and trainer.is_global_zero:  # it may have been killed before this was done
-            _same_file(Path(trainer.ckpt_path), self.path.with_name("best.ckpt"))
         loop, data = trainer.fit_loop, cast(AVDataModule, trainer.datamodule)  # type: ignore[attr-defined]
         data.begin_at(trainer.current_epoch, loop.epoch_loop.batch_progress.current.ready)
         if self._random is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import multiprocessing
 import os
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ssl_av.errors import UserError
 from ssl_av.evaluation import code, store
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.store import Store
@@ -182,3 +184,47 @@ def test_the_code_that_is_hashed_is_there() -> None:
     root = Path(code.__file__).parents[1]
     assert [part for part in code.PARTS if not (root / part).exists()] == []
     assert all(any((root / part).rglob("*.py")) or part.endswith(".py") for part in code.PARTS)
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-7])
+
+
+def zeroed(file: Path) -> None:
+    data = file.read_bytes()
+    half = len(data) * 2 // 3
+    file.write_bytes(data[:half] + bytes(len(data) - half))
+
+
+@pytest.mark.parametrize("damage", [cut, zeroed, lambda file: file.write_bytes(b""), Path.unlink])
+@pytest.mark.parametrize("name", [store.ABOUT, store.ASKED, store.READ, f"{VIDEO}.npy"])
+def test_damaged_features_are_told_and_never_taken(
+    name: str, damage: Callable[[Path], object], tmp_path: Path
+) -> None:
+    """Zeros in the place of numbers would be features like others, and a wrong result."""
+    kept = Store(tmp_path / "kept", {})
+    kept.fill([VIDEO], NAMES, making(tmp_path / "diary"), pytest.fail)
+    (found,) = (tmp_path / "kept").glob(f"*/{name}")
+    check(kept, [VIDEO])
+    damage(found)
+    if not found.exists() and name == store.ABOUT:  # no pass at all: it is made once more
+        kept.fill([VIDEO], NAMES, making(tmp_path / "diary"), pytest.fail)
+        assert decoded(tmp_path / "diary") == [*range(COUNT)] * 2
+        check(kept, [VIDEO])
+        return
+
+    def take() -> None:
+        kept.fill([VIDEO], NAMES, making(tmp_path / "diary"), pytest.fail)
+        kept.find([VIDEO], NAMES)
+
+    with pytest.raises(UserError, match=r"features that cannot be read .*; remove the folder, and they are"):
+        take()
+    assert len(decoded(tmp_path / "diary")) == COUNT
+
+
+def test_features_of_before_there_were_checksums(tmp_path: Path) -> None:
+    kept = Store(tmp_path / "kept", {})
+    kept.fill([VIDEO], NAMES, making(tmp_path / "diary"), pytest.fail)
+    (about,) = (tmp_path / "kept").glob(f"*/{store.ABOUT}")
+    about.write_text(json.dumps({k: v for k, v in json.loads(about.read_text()).items() if k != "checksums"}))
+    check(kept, [VIDEO])

@@ -232,13 +232,23 @@ def test_the_last_ones_and_the_best_are_kept(clips: Manifest, config_of, tmp_pat
     assert is_whole(found)
     assert found.name in ("last-1.ckpt", "best.ckpt")
     # What goes on from there does not push it out by the damaged one.
-    best = folder / "best.ckpt"
-    best.unlink()  # as if it had been killed before this name was given
     execute(config_of("supervised", keep=3), clips, tmp_path, resume=folder / "last-1.ckpt")
-    assert {path.name: peek(path)[0] for path in folder.iterdir() if path != best} == kept
+    assert {path.name: peek(path)[0] for path in folder.iterdir() if path.name != "best.ckpt"} == kept
     assert all(is_whole(path) for path in folder.iterdir())
-    state = torch.load(folder / "last-1.ckpt", weights_only=True)["callbacks"]["Checkpoints"]
-    assert best.exists() or not state["is_best"]
+
+
+def test_the_best_one_has_its_name_when_a_training_goes_on(
+    clips: Manifest, config_of, tmp_path: Path, monkeypatch
+) -> None:
+    """Also where it was killed between the two names, after its last step."""
+    config = replace(config_of("supervised", probes=1), budget=Budget(steps=1))
+    with monkeypatch.context() as m:
+        m.setattr("ssl_av.training.saving._same_file", lambda path, name: None)
+        execute(config, clips, tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+    for _ in range(2):  # a second time it is there
+        execute(config, clips, tmp_path, resume=last_checkpoint(tmp_path))
+        assert {path.name for path in (tmp_path / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
 
 
 def test_every_so_many_minutes(
