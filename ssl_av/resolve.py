@@ -189,7 +189,7 @@ def resolve_data(base: Mapping[str, Any], name: str | None, given: Dotted) -> di
     """The ``data`` group: another data set keeps how data are loaded, not the old one's arguments."""
     from ssl_av.config import LOADING_FIELDS
     from ssl_av.data.datasets import dataset_class
-    from ssl_av.data.loading import Loading
+    from ssl_av.data.loading import SMALL_ONLY, Loading
     from ssl_av.methods.settings import plain
     from ssl_av.options import check, check_names, parameters_of
 
@@ -199,10 +199,8 @@ def resolve_data(base: Mapping[str, Any], name: str | None, given: Dotted) -> di
     check_names("data", parameters_of(dataset, Loading), given)
     loading = check("data", Loading, {k: v for k, v in given.items() if k in LOADING_FIELDS})
     own = plain(check("data", dataset, {k: v for k, v in given.items() if k not in LOADING_FIELDS}))
-    # What suits a small set that is embedded need not suit terabytes: those are decoded into the cache when asked to.
-    kept = {
-        k: v for k, v in base.items() if name == base.get("name") or (k in LOADING_FIELDS and k != "pack")
-    }
+    shared = LOADING_FIELDS - set(SMALL_ONLY)
+    kept = {k: v for k, v in base.items() if name == base.get("name") or k in shared}
     return {**kept, "name": name, **own, **loading}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from ssl_av.checks import check_groups
 from ssl_av.config import LOADING_FIELDS, Budget, load_yaml
+from ssl_av.data.loading import SMALL_ONLY
 from ssl_av.errors import UserError, unknown
 from ssl_av.options import check, config_file
 from ssl_av.recipes import Recipe, load_recipe
@@ -111,9 +112,9 @@ def _extended(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     below = _extended(config_file("suites", str(beside) if os.path.isfile(beside) else base), (*above, path))
     out = overlay(below, values)
     old, new = below.get("data") or {}, out.get("data") or {}
-    if old.get("name") != new.get("name") and "pack" not in (values.get("data") or {}):
-        # What suits a small set that is embedded need not suit terabytes.
-        out["data"] = {key: value for key, value in new.items() if key != "pack"}
+    if old.get("name") != new.get("name"):
+        dropped = set(SMALL_ONLY) - set(values.get("data") or {})
+        out["data"] = {key: value for key, value in new.items() if key not in dropped}
     return out
 
 

@@ -150,7 +150,7 @@ class Suite:
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
         # How fast data arrive, and what is drawn, does not change a result.
-        shared["data"] = {k: v for k, v in shared["data"].items() if k != "num_workers"}
+        shared["data"] = {k: v for k, v in shared["data"].items() if k not in ("num_workers", "make_flow")}
         shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
         tuning = dataclasses.asdict(self.tune) if self.tune.trials else None
         own = {"tune": tuning, "inputs": self.inputs, "networks": self.networks}

@@ -11,6 +11,9 @@ from ssl_av.errors import UserError, unknown
 
 PACKS = ("none", "frames", "video")
 
+SMALL_ONLY = ("pack", "make_flow")
+"""What suits a small set that is embedded and need not suit terabytes: another data set does not take it over."""
+
 
 @dataclass(frozen=True)
 class Loading:
@@ -26,6 +29,8 @@ class Loading:
         max_bad: share of the samples that may be unreadable before the run stops; see `ssl_av.data.loader.Loader`.
         timeout: seconds that reading one sample may take before it is skipped.
         flow: folder of the optical flow that `ssl-av data flow --out` has made; null is where it goes by default.
+        make_flow: make the optical flow that a view asks for and that is not there, before the first run: as
+            `ssl-av data flow` makes it, but from frames of ``decode_size`` pixels. It takes seconds a second of video.
         pack: ``frames`` or ``video``: decode every file once, into a pack in the cache (docs/packs.md), and train from
             that; ``none``: read the files.
         threads: that compute without a GPU; 0: the cores that ``num_workers: -1`` leaves, shared by runs at a time.
@@ -40,6 +45,7 @@ class Loading:
     max_bad: float = 0.05
     timeout: float = 60.0
     flow: str | None = None
+    make_flow: bool = False
     pack: str = "none"
     threads: int = 0
     limits: Limits = Limits()

@@ -1,14 +1,16 @@
-"""Decoding a small data set once, before the first run that asks for it (``--data.pack frames``)."""
+"""What is made of a small data set once, before the first run that asks for it: its frames, its optical flow."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from ssl_av.cache import cache_dir
 from ssl_av.data.datasets.pack import PackDataset
-from ssl_av.data.loading import Loading
+from ssl_av.data.flow import default_folder, flow_path
+from ssl_av.data.loading import Loading, cores
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import MANIFEST_FILE, Pack, pack_at
 from ssl_av.data.pack.build import build_pack
@@ -19,13 +21,16 @@ from ssl_av.errors import UserError
 RATE = 16_000
 """Samples a second where nobody asks for sound."""
 
+SMALLEST = 16
+"""Short side of frames in pixels, below which no flow is made."""
+
 
 def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable[View]) -> Manifest:
     """The samples as a pack in the cache, where ``loading.pack`` asks for one; made on first use.
 
     The pack's frames have ``decode_size`` pixels, its sound the highest rate among the views. Samples keep their
     numbers, so that a seed draws the same views. Views of optical flow are read beside the files: with one among
-    the views the files are used as they are.
+    the views the files are used as they are, and flow that is missing is made where ``loading.make_flow`` says so.
 
     Args:
         manifest: of the files.
@@ -34,10 +39,13 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
         views: all that will be asked for.
 
     Raises:
-        UserError: if the pack cannot be written.
+        UserError: if the pack or the flow cannot be made.
     """
     views = list(views)
-    if loading.pack == "none" or pack_at(manifest.root) or any(isinstance(v, FlowView) for v in views):
+    flow = any(isinstance(v, FlowView) for v in views)
+    if flow and loading.make_flow:
+        _make_missing_flow(manifest, loading)
+    if loading.pack == "none" or pack_at(manifest.root) or flow:
         return manifest
     rate = max((v.rate for v in views if isinstance(v, AudioView)), default=RATE)
     how = {"reader": loading.reader, "form": loading.pack, "size": loading.decode_size, "rate": rate}
@@ -53,6 +61,24 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
         except UserError as e:
             raise UserError(f"{e}; or use the files as they are: --data.pack none") from None
     return PackDataset(folder).manifest()
+
+
+def _make_missing_flow(manifest: Manifest, loading: Loading) -> None:
+    """The flow of the videos that have none; what is there stays, however it was made."""
+    folder = Path(loading.flow) if loading.flow else default_folder(manifest.root)
+    missing = [
+        row
+        for row in range(len(manifest))
+        if (one := manifest[row]).has_video and not flow_path(folder, manifest.root, one.path).is_file()
+    ]
+    if not missing:
+        return
+    from ssl_av.data.flow_tvl1 import FlowSettings, make_flow
+
+    settings = FlowSettings(size=max(loading.decode_size, SMALLEST))
+    made = make_flow(manifest.take(missing), folder, settings, cores(), loading.reader, progress=True)
+    if not made.made:
+        raise UserError(f"no optical flow could be made: {made.failed[0].reason}")
 
 
 def _dated(manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from ssl_av.config import LOADING_FIELDS, RunConfig
 from ssl_av.data.datamodule import AVDataModule
 from ssl_av.data.datasets import create_dataset
+from ssl_av.data.loading import SMALL_ONLY
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.views import View
 from ssl_av.errors import UserError
@@ -128,7 +129,7 @@ def measure_elsewhere(
 
 def _there(config: RunConfig, place: Place) -> RunConfig:
     """The run with other data: how they are loaded stays, but for ``pack``, which suits small sets only."""
-    loading = {k: v for k, v in config.data.items() if k in LOADING_FIELDS and k != "pack"}
+    loading = {k: v for k, v in config.data.items() if k in LOADING_FIELDS and k not in SMALL_ONLY}
     return replace(config, data=loading | {k: v for k, v in place.items() if k not in OWN})
 
 

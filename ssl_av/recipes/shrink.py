@@ -18,6 +18,7 @@ FRAMES = 8
 WIDTH = 8
 DATA: dict[str, Any] = {
     "name": "synthav", "train": 16, "val": 2, "test": 2, "batch_size": 4, "num_workers": 0, "decode_size": 40,
+    "make_flow": True,
 }  # fmt: skip
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from ssl_av.data import once
+from ssl_av.data import flow_tvl1, once
 from ssl_av.data.datamodule import ClipDataset
+from ssl_av.data.flow import default_folder, flow_path
+from ssl_av.data.flow_tvl1 import FlowSettings, make_flow
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.once import decode_once
@@ -17,7 +20,9 @@ from ssl_av.data.pack import pack_at
 from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.views import Anywhere, AudioView, FlowView, Near, VideoView, View
 from ssl_av.errors import UserError
-from ssl_av.resolve import resolve_suite
+from ssl_av.recipes import load_recipe
+from ssl_av.recipes.shrink import shrunk
+from ssl_av.resolve import resolve_data, resolve_suite
 
 VIEWS: dict[str, View] = {
     "audio": AudioView(1.0, 8000, when=Anywhere()),
@@ -67,6 +72,31 @@ def test_files_are_used_as_they_are(manifest: Manifest) -> None:
     assert decode_once(manifest, "synthav", FRAMES, flow.values()) is manifest
 
 
+def test_flow_that_is_missing_is_made_where_that_was_asked(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2.optflow", reason="OpenCV's contrib modules are not installed")
+    views: dict[str, View] = {"flow": FlowView(4, 8.0, 16)}
+    loading = Loading(num_workers=1, decode_size=16, make_flow=True)
+    folder = default_folder(manifest.root)
+    theirs = flow_path(folder, manifest.root, manifest[0].path)
+    decode_once(manifest, "synthav", replace(loading, make_flow=False), views.values())
+    assert not folder.exists()
+    make_flow(manifest.take([0]), folder, FlowSettings(fps=4, size=24))
+    before = theirs.read_bytes()
+
+    assert decode_once(manifest, "synthav", loading, views.values()) is manifest
+    assert theirs.read_bytes() == before, "what is there stays, however it was made"
+    data = ClipDataset(manifest, views, loading, seed=1)
+    for index in range(len(manifest)):
+        item = data[0, index]
+        assert isinstance(item, dict)
+        assert item["flow"].shape == (2, 4, 16, 16)
+    monkeypatch.setattr(flow_tvl1, "make_flow", lambda *a, **k: pytest.fail("made again"))
+    decode_once(manifest, "synthav", loading, views.values())
+    decode_once(manifest, "synthav", loading, VIEWS.values())
+
+
 def test_a_cache_that_cannot_be_written(manifest: Manifest, tmp_path: Path) -> None:
     (tmp_path / "cache" / "packs").write_text("in the way")
     with pytest.raises(UserError, match=r"or use the files as they are: --data.pack none"):
@@ -78,6 +108,13 @@ def test_another_data_set_is_not_decoded_unasked(tmp_path: Path) -> None:
     assert resolve_suite("tiny", None, {}, {}).data["pack"] == "frames"
     assert "pack" not in resolve_suite("tiny", "folder", root, {}).data
     assert resolve_suite("tiny", "folder", {**root, "pack": "video"}, {}).data["pack"] == "video"
+
+
+def test_flow_is_made_for_a_shrunk_recipe_and_of_no_other_data(tmp_path: Path) -> None:
+    data = shrunk(load_recipe("brave/flow")).data
+    assert data["make_flow"] is True
+    other = resolve_data(data, "folder", {"root": str(tmp_path)})
+    assert (other["name"], other["decode_size"], other.get("make_flow")) == ("folder", 40, None)
 
 
 def test_forms_are_named_and_need_no_readers() -> None:

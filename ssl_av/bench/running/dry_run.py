@@ -21,6 +21,7 @@ from ssl_av.bench.runs import checkpoint_of, finished, run_name
 from ssl_av.bench.suite import Suite, before
 from ssl_av.config import RunConfig
 from ssl_av.data.loading import cores
+from ssl_av.errors import UserError
 from ssl_av.lock import holder, is_held
 from ssl_av.runs.cost import Cost, measure
 from ssl_av.runs.dry_run import training_samples
@@ -109,7 +110,12 @@ def _cost(config: RunConfig, samples: int) -> Cost | None:
     """What a run costs; None for a network that is only measured."""
     from ssl_av.methods import method_class
 
-    return measure(config, samples) if method_class(config.method["name"]).trains else None
+    if not method_class(config.method["name"]).trains:
+        return None
+    try:
+        return measure(config, samples)
+    except UserError as e:  # of several methods, which one is it
+        raise UserError(f"{config.name}: {e}") from None
 
 
 def _steps_done(folder: Path, config: RunConfig) -> int:
