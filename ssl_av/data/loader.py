@@ -45,10 +45,14 @@ class Diary:
     Args:
         manifest: the samples.
         workers: number of processes.
+
+    Attributes:
+        begun: the processes that were begun, also those that have not come to read anything.
     """
 
     def __init__(self, manifest: Manifest, workers: int) -> None:
         self.manifest = manifest
+        self.begun: set[int] = set()
         self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
 
     def write(self, worker: int, index: int) -> None:
@@ -135,7 +139,9 @@ class Loader(DataLoader[Batch]):
         """
         _see_the_dead()
         with reading_explained():
-            for batch in super().__iter__():
+            batches = super().__iter__()
+            self.diary.begun |= {reader.pid for reader in getattr(batches, "_workers", ())}
+            for batch in batches:
                 self._count(batch)
                 yield batch
 
@@ -182,7 +188,7 @@ def reading_explained() -> Iterator[None]:
         what = "died"
         if "timed out" in words:
             what = "hangs"
-            _kill({pid for diary in _diaries for pid in diary.pids})
+            _kill({pid for diary in _diaries for pid in diary.pids | diary.begun})
         where = f" while it read {' or '.join(sorted(set(files)))}" if files else ""
         killed = re.search(r"killed by signal: ([\w ]+)", words)
         why = f" ({killed[1].strip()})" if killed else ""

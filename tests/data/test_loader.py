@@ -100,12 +100,18 @@ def test_a_killed_worker_ends_the_run_with_its_file(clips: Manifest, fault: Any)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("at", ["its beginning", "a file"])
 def test_a_worker_that_is_stopped_does_not_hang_the_run(
-    clips: Manifest, fault: Any, monkeypatch: pytest.MonkeyPatch
+    at: str, clips: Manifest, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datamodule, "PATIENCE", 4)
-    fault(stop)
-    with pytest.raises(UserError, match=r"a reading process hangs while it read train2\.mp4: "):
+    if at == "a file":
+        fault(stop)
+    else:
+        monkeypatch.setattr(datamodule, "begin_reading", lambda worker: stop())
+    with pytest.raises(
+        UserError, match=rf"a reading process hangs{r' while it read train2.mp4' if at == 'a file' else ''}: "
+    ):
         batches(clips, LOADING)
     # a stopped child would be waited for, without end, when this process exits
     for child in multiprocessing.active_children():
