@@ -53,7 +53,8 @@ class Diary:
     def __init__(self, manifest: Manifest, workers: int) -> None:
         self.manifest = manifest
         self.begun: set[int] = set()
-        self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
+        with torch.inference_mode(False):  # else no thread of a reading process may write to it
+            self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
 
     def write(self, worker: int, index: int) -> None:
         """Process ``worker`` begins to read sample ``index``."""
@@ -92,11 +93,13 @@ def begin_reading(worker: int) -> None:
     diary = getattr(info.dataset, "diary", None) if info else None
 
     def lost(error: Exception, batch: Any) -> None:
-        if diary is not None and "shared memory" in str(error):
-            diary.note_no_room(worker)
-        else:
-            traceback.print_exception(error)
-        os._exit(1)
+        try:
+            if diary is not None and "shared memory" in str(error):
+                diary.note_no_room(worker)
+            else:
+                traceback.print_exception(error)
+        finally:
+            os._exit(1)
 
     Queue._on_queue_feeder_error = staticmethod(lost)  # type: ignore[attr-defined]
 

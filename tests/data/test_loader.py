@@ -119,7 +119,8 @@ def test_a_worker_that_is_stopped_does_not_hang_the_run(
         assert not child.is_alive()
 
 
-def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatch) -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_batch_for_which_there_is_no_shared_memory(inference: bool, clips: Manifest, monkeypatch) -> None:
     """It could not be handed over, and who waits for it would wait for long."""
 
     class Large:
@@ -131,8 +132,11 @@ def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatc
         monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     begin = time.perf_counter()
-    with pytest.raises(
-        UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"
+    with (
+        torch.inference_mode(inference),
+        pytest.raises(
+            UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"
+        ),
     ):
         batches(clips, replace(LOADING, timeout=60))
     assert time.perf_counter() - begin < 60
