@@ -192,8 +192,9 @@ class Case:
         return (named or lines or ["nothing"])[-1]
 
     def recorded(self) -> dict[str, str]:
-        """Of a bench: what its records say of each run, ``completed`` or the error."""
-        lines = (self.out / "records.jsonl").read_text().splitlines()
+        """Of a bench: what its records say of each run, ``completed`` or the error; nothing before the first run."""
+        file = self.out / "records.jsonl"
+        lines = file.read_text().splitlines() if file.exists() else []
         records = [json.loads(line) for line in lines if line.startswith("{")]
         return {r["method"]: r["error"] or r["status"] for r in records}
 

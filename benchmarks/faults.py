@@ -60,7 +60,7 @@ def observe(name: str, kind: str, home: Path, fitted: Path) -> tuple[str, bool]:
         fine = again == 0
     if kind == "bench":  # the other run is kept; why this one failed stands in its record and at the end
         why = records.get("avid", "")
-        fine &= records.get("random") == "completed" and "".join(why.split()) in printed
+        fine &= records.get("random", "completed") == "completed" and "".join(why.split()) in printed
         said = said if not why or said.startswith("ssl-av:") else f"failed: avid seed 0: {why}"
         fine &= in_the_end == {"random": "completed", "avid": "completed"}
     when = f"after {seconds:.0f} s" if there else "at its beginning"
@@ -70,7 +70,7 @@ def observe(name: str, kind: str, home: Path, fitted: Path) -> tuple[str, bool]:
         told = [
             f"{name} {'completed' if said == 'completed' else 'failed'}" for name, said in records.items()
         ]
-        left += f"; records: {', '.join(told)}"
+        left += f"; {', '.join(told) or 'no run had begun'}"
     line = said.replace(str(home), "…").replace("|", "/")
     return f"| {name} | {kind} | {code} {when}{what} | {line} | {left} | {again} |", fine
 

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from ssl_av.errors import UserError, unknown
 from ssl_av.interop.files import read_file
+from ssl_av.machine import of_the_disk
+from ssl_av.whole import whole_file
 
 if TYPE_CHECKING:
     from ssl_av.backbones import Backbone
@@ -251,9 +253,17 @@ def _compare(own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: str |
 
 
 def write(saved: Saved, path: Path) -> None:
-    """Writes a checkpoint that is no training's: whole or not at all."""
+    """Writes a checkpoint that is no training's: whole or not at all.
+
+    Raises:
+        UserError: if the disk is full or cannot be written.
+    """
     about = {"method": saved.method, "settings": saved.settings, "origin": saved.origin}
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": saved.state, "ssl_av": about}, part)
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, "wb") as file:
+            torch.save({"state_dict": saved.state, "ssl_av": about}, file)
+    except (OSError, RuntimeError) as e:
+        if (seen := of_the_disk(e)) is None:
+            raise
+        raise UserError(f"{path}: cannot be written ({seen.strerror})") from e

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import re
 from typing import Any
@@ -22,13 +21,19 @@ WORD = re.compile(r"(?=.{1,15}\Z)(?:[a-z]+|[A-Z][a-z]+|[A-Z]+)")
 """Letters alone, fewer than sixteen: a word that any text may use (``PASSWORD=password``). No key is made so. A
 password may be: it is hidden where a text says that it is one, after such a name, or in an address."""
 
+PASSWORD = re.compile(r'\bpassword\s+(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+ADDRESS = re.compile(r"(://[^/@\s:]*:)[^/@\s]+(?=@)")
+"""A password in an address, whoever knows it: ``https://me:word@host``."""
+
+LARGEST = 1 << 20
+"""Characters of a ``~/.netrc`` that are read."""
+
 HIDDEN = "***"
 
 
 def hide(value: Any) -> Any:
     """The value, a text or nested in lists and mappings, with `HIDDEN` in place of every secret."""
-    found = _secrets()
-    return _Hider(found)(value) if found else value
+    return _Hider(_secrets())(value)
 
 
 class _Hider:
@@ -58,19 +63,29 @@ class _Hider:
             return HIDDEN
         for secret in self.keys:
             value = value.replace(secret, HIDDEN)
+        value = ADDRESS.sub(rf"\1{HIDDEN}", value) if "://" in value else value
         return self.said.sub(rf"\1{HIDDEN}", value) if self.said else value
 
 
 def _secrets() -> tuple[str, ...]:
     """The environment's secrets and those of ``~/.netrc``, the longest first."""
     found = {value.strip() for name, value in os.environ.items() if NAMES.search(name.upper())}
-    try:
-        hosts = netrc.netrc(os.path.expanduser("~/.netrc")).hosts.values()
-        found |= {word for _, _, word in hosts if word}
-    except (OSError, netrc.NetrcParseError, UnicodeDecodeError, KeyError):
-        pass
+    for place in ("~/.netrc", "~/_netrc", os.environ.get("NETRC", "")):
+        found |= _passwords(os.path.expanduser(place)) if place else set()
     # A path that is there (GOOGLE_APPLICATION_CREDENTIALS) says where a secret is, and may be part of other paths.
     return tuple(sorted((s for s in found if len(s) >= SHORTEST and not _is_path(s)), key=len, reverse=True))
+
+
+def _passwords(file: str) -> set[str]:
+    """Those of a file like ``~/.netrc``, also of one that Python's own reader refuses: by what follows the word."""
+    try:
+        if not os.path.isfile(file):
+            return set()
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            words = PASSWORD.findall(opened.read(LARGEST))
+    except (OSError, ValueError):
+        return set()
+    return {re.sub(r"\\(.)", r"\1", quoted) or plain for quoted, plain in words}
 
 
 def _is_path(value: str) -> bool:

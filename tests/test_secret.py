@@ -32,6 +32,14 @@ def test_a_secret_in_a_record_is_hidden(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("WANDB_API_KEY")
     (tmp_path / ".netrc").unlink()
     assert hide(KEY) == KEY
+    # One that Python's netrc refuses hides as much, and so does one elsewhere.
+    (tmp_path / "other").write_text(
+        f'nonsense\nmachine a login b password {KEY}\nmachine password "a\\"b c-d-e"'
+    )
+    monkeypatch.setenv("NETRC", str(tmp_path / "other"))
+    assert hide(f'{KEY} and a"b c-d-e') == "*** and ***"
+    said = "https://me:unknown!@host/a, http://host:80/b@c, s3://a"
+    assert hide([said]) == [said.replace("unknown!", "***")]
 
 
 def test_what_is_no_secret_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

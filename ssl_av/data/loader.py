@@ -45,11 +45,16 @@ class Diary:
     Args:
         manifest: the samples.
         workers: number of processes.
+
+    Attributes:
+        begun: the processes that were begun, also those that have not come to read anything.
     """
 
     def __init__(self, manifest: Manifest, workers: int) -> None:
         self.manifest = manifest
-        self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
+        self.begun: set[int] = set()
+        with torch.inference_mode(False):  # else no thread of a reading process may write to it
+            self._entries: Tensor = torch.full((workers, 2), -1, dtype=torch.int64).share_memory_()
 
     def write(self, worker: int, index: int) -> None:
         """Process ``worker`` begins to read sample ``index``."""
@@ -88,11 +93,13 @@ def begin_reading(worker: int) -> None:
     diary = getattr(info.dataset, "diary", None) if info else None
 
     def lost(error: Exception, batch: Any) -> None:
-        if diary is not None and "shared memory" in str(error):
-            diary.note_no_room(worker)
-        else:
-            traceback.print_exception(error)
-        os._exit(1)
+        try:
+            if diary is not None and "shared memory" in str(error):
+                diary.note_no_room(worker)
+            else:
+                traceback.print_exception(error)
+        finally:
+            os._exit(1)
 
     Queue._on_queue_feeder_error = staticmethod(lost)  # type: ignore[attr-defined]
 
@@ -135,7 +142,9 @@ class Loader(DataLoader[Batch]):
         """
         _see_the_dead()
         with reading_explained():
-            for batch in super().__iter__():
+            batches = super().__iter__()
+            self.diary.begun |= {reader.pid for reader in getattr(batches, "_workers", ())}
+            for batch in batches:
                 self._count(batch)
                 yield batch
 
@@ -182,7 +191,7 @@ def reading_explained() -> Iterator[None]:
         what = "died"
         if "timed out" in words:
             what = "hangs"
-            _kill({pid for diary in _diaries for pid in diary.pids})
+            _kill({pid for diary in _diaries for pid in diary.pids | diary.begun})
         where = f" while it read {' or '.join(sorted(set(files)))}" if files else ""
         killed = re.search(r"killed by signal: ([\w ]+)", words)
         why = f" ({killed[1].strip()})" if killed else ""

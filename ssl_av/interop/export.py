@@ -13,6 +13,7 @@ from pathlib import Path
 from ssl_av.checkpoint import BACKBONES, Saved, saved_from
 from ssl_av.errors import UserError
 from ssl_av.text import parse_json
+from ssl_av.whole import whole_file
 
 KEY = "ssl_av"
 VERSION = "1"
@@ -51,15 +52,22 @@ def backbones_of(saved: Saved, modalities: Sequence[str], source: str) -> Saved:
 
 
 def write_export(saved: Saved, path: Path) -> None:
-    """Writes backbones as safetensors: whole or not at all."""
-    from safetensors.torch import save_file
+    """Writes backbones as safetensors: whole or not at all.
+
+    Raises:
+        UserError: if the disk is full or cannot be written.
+    """
+    from safetensors.torch import save
 
     about = {"version": VERSION, "settings": saved.settings, "origin": saved.origin}
-    part = path.with_name(path.name + ".part")
-    part.parent.mkdir(parents=True, exist_ok=True)
     state = {k.removeprefix("backbones."): v.contiguous() for k, v in saved.state.items()}
-    save_file(state, part, metadata={"format": "pt", KEY: json.dumps(about)})
-    part.replace(path)
+    data = save(state, metadata={"format": "pt", KEY: json.dumps(about)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path, "wb") as file:
+            file.write(data)
+    except OSError as e:
+        raise UserError(f"{path}: cannot be written ({e.strerror or e})") from None
 
 
 def read_export(path: Path) -> Saved:

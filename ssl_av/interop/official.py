@@ -51,7 +51,12 @@ def convert(path: Path, tree: Any, layout: str | None, backbones_only: bool = Fa
             )
         reader = _reader(right)
     source = reader.read(tree)
-    return assemble(path, source, reader.describe(path, source, backbones_only), backbones_only)
+    try:
+        return assemble(path, source, reader.describe(path, source, backbones_only), backbones_only)
+    except (IndexError, KeyError, TypeError, ValueError, ArithmeticError, RuntimeError) as e:
+        raise UserError(
+            f"{path}: its networks cannot be told: no network has tensors of these shapes ({type(e).__name__}: {e})"
+        ) from e
 
 
 def _recognise(tree: Any) -> str | None:

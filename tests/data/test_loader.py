@@ -100,12 +100,18 @@ def test_a_killed_worker_ends_the_run_with_its_file(clips: Manifest, fault: Any)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("at", ["its beginning", "a file"])
 def test_a_worker_that_is_stopped_does_not_hang_the_run(
-    clips: Manifest, fault: Any, monkeypatch: pytest.MonkeyPatch
+    at: str, clips: Manifest, fault: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datamodule, "PATIENCE", 4)
-    fault(stop)
-    with pytest.raises(UserError, match=r"a reading process hangs while it read train2\.mp4: "):
+    if at == "a file":
+        fault(stop)
+    else:
+        monkeypatch.setattr(datamodule, "begin_reading", lambda worker: stop())
+    with pytest.raises(
+        UserError, match=rf"a reading process hangs{r' while it read train2.mp4' if at == 'a file' else ''}: "
+    ):
         batches(clips, LOADING)
     # a stopped child would be waited for, without end, when this process exits
     for child in multiprocessing.active_children():
@@ -113,7 +119,8 @@ def test_a_worker_that_is_stopped_does_not_hang_the_run(
         assert not child.is_alive()
 
 
-def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatch) -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_a_batch_for_which_there_is_no_shared_memory(inference: bool, clips: Manifest, monkeypatch) -> None:
     """It could not be handed over, and who waits for it would wait for long."""
 
     class Large:
@@ -125,8 +132,11 @@ def test_a_batch_for_which_there_is_no_shared_memory(clips: Manifest, monkeypatc
         monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", True)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     begin = time.perf_counter()
-    with pytest.raises(
-        UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"
+    with (
+        torch.inference_mode(inference),
+        pytest.raises(
+            UserError, match=r"cannot hand over its batches: /dev/shm is full .* --data\.num_workers"
+        ),
     ):
         batches(clips, replace(LOADING, timeout=60))
     assert time.perf_counter() - begin < 60

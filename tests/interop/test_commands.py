@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -142,3 +145,18 @@ def test_a_safetensors_file_of_another_program(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "other.safetensors")
     with pytest.raises(UserError, match="not one that `ssl-av export` wrote"):
         load_backbone(tmp_path / "other.safetensors")
+
+
+def test_a_disk_without_room_is_one_line(theirs, tmp_path, monkeypatch):
+    ckpt = tmp_path / "in.ckpt"
+    assert go("import", theirs, "--from", "crisscross", "--out", ckpt) == 0
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    imported = ("import", theirs, "--from", "crisscross", "--out", tmp_path / "new.ckpt")
+    for words in (imported, ("export", ckpt, "--out", tmp_path / "new.safetensors")):
+        with pytest.raises(UserError, match=r"cannot be written \(No space left on device\)"):
+            go(*words)
+        assert not list(tmp_path.glob("new*"))

@@ -220,9 +220,10 @@ def official(width: int) -> dict[str, Any]:
         ({"ssl_av": {"method": "avid", "settings": {"a": nested(18, 50)}}, "state_dict": WEIGHTS}, "its settings"),
         (official(10**8), "tensors of 176,400,012,544 bytes, of which 12,548 are there"),
         (official(20_000), "not a whole 'avid' checkpoint"),
+        (official(8) | {"video_model.conv1.0.weight": torch.ones(2)}, "no network has tensors of these shapes"),
         ({"ssl_av": {}, "state_dict": {"a": torch.ones(1, device="meta")}}, "does not hold its numbers"),
     ],
-    ids=["zeros", "encoding", "hashed", "settings", "expanded", "wide", "meta"],
+    ids=["zeros", "encoding", "hashed", "settings", "expanded", "wide", "flat", "meta"],
 )  # fmt: skip
 def test_few_bytes_that_stand_for_many(tree: Any, says: str, tmp_path: Path) -> None:
     run = tmp_path / "run" / "checkpoints"
