@@ -259,11 +259,15 @@ def shown(cell: Cell) -> str:
     """A cell of the table."""
     if cell["status"] == "measured":
         return f"{cell['said']}{MARKS[cell['how']]} ({cell['seconds']:.0f} s)"
-    return f"– {cell['said']}" if cell["status"] == "none" else f"failed: {cell['said']}"
+    return (
+        f"– {cell['said'].removeprefix('the data have ')}"
+        if cell["status"] == "none"
+        else f"failed: {cell['said']}"
+    )
 
 
 def _said(value: Any) -> str:
-    return "the method's" if value is None else str(value)
+    return "open" if value is None else str(value)
 
 
 if __name__ == "__main__":
