@@ -62,7 +62,7 @@ def main() -> None:
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     if args.quick:  # the last word of an option counts
-        FIT.extend(["--budget", "steps=1", "--data.batch_size", "4"])
+        FIT.extend(["--budget", "steps=1", "--data.batch_size", "4", "--method.negatives", "4"])
         SYNTHAV.extend(["--data.train", "8", "--data.val", "4", "--data.test", "4"])
     columns = dict(places(args, out))
     asked = [load_protocol(name) for name in args.only.split(",")]
