@@ -62,7 +62,7 @@ def main() -> None:
     out = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     if args.quick:  # the last word of an option counts
-        FIT.extend(["--budget", "steps=1", "--data.batch_size", "4"])
+        FIT.extend(["--budget", "steps=1", "--data.batch_size", "4", "--method.negatives", "4"])
         SYNTHAV.extend(["--data.train", "8", "--data.val", "4", "--data.test", "4"])
     columns = dict(places(args, out))
     asked = [load_protocol(name) for name in args.only.split(",")]
@@ -259,11 +259,15 @@ def shown(cell: Cell) -> str:
     """A cell of the table."""
     if cell["status"] == "measured":
         return f"{cell['said']}{MARKS[cell['how']]} ({cell['seconds']:.0f} s)"
-    return f"– {cell['said']}" if cell["status"] == "none" else f"failed: {cell['said']}"
+    return (
+        f"– {cell['said'].removeprefix('the data have ')}"
+        if cell["status"] == "none"
+        else f"failed: {cell['said']}"
+    )
 
 
 def _said(value: Any) -> str:
-    return "the method's" if value is None else str(value)
+    return "open" if value is None else str(value)
 
 
 if __name__ == "__main__":

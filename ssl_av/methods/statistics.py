@@ -84,18 +84,28 @@ class Picture(OverTime):
         cells: rows and columns of the grid.
         region: (left, top, right, bottom) of what is looked at, as shares of the picture.
         parts: see `OverTime`.
+        motion: only the changes, by their mean and that of their magnitude.
     """
 
     modality = "video"
 
-    def __init__(self, cells: int, region: tuple[float, float, float, float], parts: int) -> None:
+    def __init__(
+        self, cells: int, region: tuple[float, float, float, float], parts: int, motion: bool = False
+    ) -> None:
         super().__init__(parts)
-        self.cells, self.region = cells, region
+        self.cells, self.region, self.motion = cells, region, motion
         self.smallest = (2, cells, cells)
-        self.num_features = 3 * 4 * cells**2 * parts
+        self.num_features = (2 if motion else 3 * 4) * cells**2 * parts
+
+    def statistics(self, x: Tensor) -> list[Tensor]:
+        """[B, cells, time] → two or three of [B, cells]."""
+        return [x.mean(dim=2), x.abs().mean(dim=2)] if self.motion else super().statistics(x)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """[B, 3, T, H, W] → [B, 4 · cells², T - 1, 1, 1]: red, green, blue, and the difference to the frame before."""
+        """[B, 3, T, H, W] → [B, 4 · cells², T - 1, 1, 1]: red, green, blue, and the difference to the frame before.
+
+        Of the motion alone the difference: [B, cells², T - 1, 1, 1].
+        """
         self.check(x)
         left, top, right, bottom = self.region
         height, width = x.shape[3:]
@@ -103,7 +113,7 @@ class Picture(OverTime):
         columns = slice(int(left * width), max(round(right * width), int(left * width) + 1))
         grid = F.adaptive_avg_pool3d(x[..., rows, columns], (None, self.cells, self.cells))
         change = (grid * grid.new_tensor(GREY).view(1, 3, 1, 1, 1)).sum(dim=1, keepdim=True).diff(dim=2)
-        found = torch.cat([grid[:, :, 1:], change], dim=1)
+        found = change if self.motion else torch.cat([grid[:, :, 1:], change], dim=1)
         return found.permute(0, 1, 3, 4, 2).flatten(1, 3)[..., None, None]
 
 
@@ -118,6 +128,8 @@ class Statistics(Method):
         parts: stretches of time with statistics of their own; 1 forgets when something happened.
         cells: rows and columns of the grid over the picture.
         region: left, top, right and bottom of the part of the picture that is looked at, as shares of it.
+        motion: of the picture only how its cells change, by the mean of the changes and that of their magnitude:
+            colours say who speaks, not what.
         skip_silence: leaves frames of digital silence out of the sound's statistics: many recordings are filled up
             with it to a common length.
         networks: not used; there are none.
@@ -133,13 +145,21 @@ class Statistics(Method):
         parts: int = 1,
         cells: int = 8,
         region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
+        motion: bool = False,
         skip_silence: bool = False,
         inputs: Inputs = Inputs(audio_seconds=5.0, front_end="small"),
         networks: Networks = Networks(),
         optim: Optim = Optim(),
     ) -> None:
         super().__init__(
-            inputs, networks, optim, parts=parts, cells=cells, region=region, skip_silence=skip_silence
+            inputs,
+            networks,
+            optim,
+            parts=parts,
+            cells=cells,
+            region=region,
+            motion=motion,
+            skip_silence=skip_silence,
         )
         check_count("statistics: parts", parts)
         check_count("statistics: cells", cells)
@@ -155,7 +175,7 @@ class Statistics(Method):
                 f"got {inputs.frames} of {inputs.size}"
             )
         self.declare({"video": self.clip(), "audio": self.sound()})
-        self.backbones["video"] = Picture(cells, region, parts)
+        self.backbones["video"] = Picture(cells, region, parts, motion)
         self.backbones["audio"] = Sound(self.front_end.bins, parts, self._silence() if skip_silence else None)
 
     def _silence(self) -> Tensor:

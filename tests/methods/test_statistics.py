@@ -64,6 +64,18 @@ def test_picture_is_colours_and_changes_of_a_grid():
     assert net.num_features == expected.shape[1] == 3 * 4 * 16
 
 
+def test_motion_is_the_changes_of_each_stretch():
+    method = create_method("statistics", inputs=INPUTS, cells=4, parts=2, motion=True)
+    video = torch.rand(2, 3, 5, 16, 16)
+    x = video.numpy().reshape(2, 3, 5, 4, 4, 4, 4).mean(axis=(4, 6))
+    change = np.diff(np.einsum("bctij,c->btij", x, [0.299, 0.587, 0.114]), axis=1).reshape(2, 4, 16)
+    halves = [change[:, :2], change[:, 2:]]
+    expected = np.concatenate([f(h).mean(axis=1) for h in halves for f in (np.asarray, np.abs)], axis=1)
+    net = method.backbones["video"]
+    np.testing.assert_allclose(net(video), expected, atol=1e-5)
+    assert net.num_features == expected.shape[1] == 64
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
