@@ -11,6 +11,9 @@ from pathlib import Path
 from ssl_av.errors import UserError
 
 
+BROKEN = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+
+
 @contextmanager
 def damage_told(folder: Path, *more: type[Exception]) -> Iterator[None]:
     """Raises a `UserError` in place of what a library says of a file of a pass that it cannot read.
@@ -19,10 +22,9 @@ def damage_told(folder: Path, *more: type[Exception]) -> Iterator[None]:
         folder: of the pass.
         *more: further kinds of error; the system's only where nothing is written, for a disk may be full.
     """
-    broken = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
     try:
         yield
-    except (*broken, *more) as e:
+    except BROKEN + more as e:
         raise UserError(
             f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
         ) from None
