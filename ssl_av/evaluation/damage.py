@@ -10,7 +10,6 @@ from pathlib import Path
 
 from ssl_av.errors import UserError
 
-
 BROKEN = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
 
 
