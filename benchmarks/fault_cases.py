@@ -53,6 +53,7 @@ class Command:
         os.setsid()
         os.chdir(home)
         os.environ.update({"COLUMNS": "300", **env})
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup
         if alone:  # mounts of its own
             assert ctypes.CDLL(None).unshare(0x00020000) == 0
             subprocess.run(["mount", "--make-rprivate", "/"], check=True)
