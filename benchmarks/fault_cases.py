@@ -53,6 +53,8 @@ class Command:
         os.setsid()
         os.chdir(home)
         os.environ.update({"COLUMNS": "300", **env})
+        for number in (signal.SIGHUP, signal.SIGINT):  # also under nohup, and behind an &
+            signal.signal(number, signal.SIG_DFL)
         if alone:  # mounts of its own
             assert ctypes.CDLL(None).unshare(0x00020000) == 0
             subprocess.run(["mount", "--make-rprivate", "/"], check=True)

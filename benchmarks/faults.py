@@ -59,7 +59,7 @@ def observe(name: str, kind: str, home: Path, fitted: Path) -> tuple[str, bool]:
     if name in ("cut-off",) and kind != "eval":
         fine = again == 0
     if kind == "bench":  # the other run is kept; why this one failed stands in its record and at the end
-        why = records.get("avid", "")
+        why = records.get("avid", "").removeprefix("completed")
         fine &= records.get("random", "completed") == "completed" and "".join(why.split()) in printed
         said = said if not why or said.startswith("ssl-av:") else f"failed: avid seed 0: {why}"
         fine &= in_the_end == {"random": "completed", "avid": "completed"}
