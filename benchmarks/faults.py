@@ -93,6 +93,8 @@ def main() -> None:
     if args.list:
         print("\n".join(f"{name:18} {', '.join(kinds)}" for name, (_, kinds) in FAULTS.items()))
         return
+    if other := set(args.faults.split(",")) - set(FAULTS):
+        parser.error(f"--faults {', '.join(sorted(other))}: none of {', '.join(FAULTS)}")
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="ssl-av-faults-") as scratch:
         os.environ["SSL_AV_CACHE"] = f"{scratch}/cache"
