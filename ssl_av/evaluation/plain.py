@@ -81,16 +81,8 @@ def evaluate(
         loading=loading, seed=seed, leaks=leaks,
     )  # fmt: skip
     with task.in_eval_mode():
-        found = measure(
-            task.towers,
-            task.folds,
-            task.protocols,
-            seed,
-            Path(cache) if cache else None,
-            clips,
-            precision,
-            report,
-        )
+        kept = Path(cache) if cache else None
+        found = measure(task.towers, task.folds, task.protocols, seed, kept, clips, precision, report)
     if out is not None:
         save_predictions(found.outcomes, Path(out))
     first = task.folds[0].manifest
