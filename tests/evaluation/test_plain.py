@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.preprocessing import StandardScaler
 from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 import ssl_av
 from ssl_av.data.datamodule import AVDataModule
@@ -86,6 +88,37 @@ def test_natural_spellings_are_one_measurement(sounds: Path):
         assert ssl_av.evaluation.evaluate(net, protocol, where, **how)["results"] == wanted
     by_numpy = ssl_av.evaluate(lambda x: net(x).numpy(), ["ridge", "knn"], data, modality="audio", **how)
     assert by_numpy["results"] == wanted
+
+
+def test_a_function_is_measured_by_the_network_in_it(sounds: Path, tmp_path: Path):
+    """In eval mode, and no features in the cache are taken for those of other weights."""
+    how = {"waveform_rate": RATE, "clips": 1, "inputs": {"audio_seconds": 0.2}, "loading": {"num_workers": 0}}
+    given = {"modality": "audio", "cache": tmp_path / "kept", **how}
+
+    def wrapped(net: nn.Module) -> Callable[[Tensor], Any]:
+        def inner(x: Tensor) -> Tensor:
+            y = net(x)
+            return relu(y) - relu(-y)
+
+        return lambda x: inner(x).numpy()
+
+    class Extractor:
+        def __init__(self, net: nn.Module) -> None:
+            self.net = net
+
+        def extract(self, x: Tensor) -> Tensor:
+            return self.net(x)
+
+    nets = [nn.Sequential(Bands(), nn.Linear(16, 2), nn.BatchNorm1d(2)) for _ in range(2)]
+    nn.init.zeros_(nets[1][1].weight)
+    data = {"name": "esc50", "root": str(sounds), "fold": 2}
+    for net in nets:
+        for function in (wrapped(net), wrapped(net), Extractor(net).extract):  # the second one's are there
+            found = ssl_av.evaluate(function, "knn", data, **given)["results"]
+            assert found == ssl_av.evaluate(net, "knn", data, modality="audio", **how)["results"]
+        assert net.training
+        assert torch.equal(net[2].running_mean, torch.zeros(2))
+    assert len(list((tmp_path / "kept").iterdir())) == 4, "what an object does is not known again"
 
 
 @pytest.mark.parametrize("ending", [".npz", ".arrow"])
