@@ -112,8 +112,8 @@ def check_resume(folder: Path, config: RunConfig) -> None:
 
 
 RESUMED = ("method", "data", "seed")
-SPEED = ("data.num_workers", "data.reader", "data.timeout", "data.max_bad", "data.threads")
-"""Settings that change how fast or how patiently samples are read, not which."""
+SPEED = tuple(f"data.{k}" for k in ("num_workers", "reader", "timeout", "max_bad", "threads", "make_flow"))
+"""Settings that change how fast or how patiently samples are read and made ready, not which."""
 
 
 def check_map(way: str) -> None:

@@ -39,7 +39,9 @@ def saved(folder: Path, config: RunConfig) -> Path:
 
 def test_resume_of_the_same_run_with_another_budget_and_more_workers(tmp_path: Path) -> None:
     saved(tmp_path, RUN)
-    check_resume(tmp_path, RunConfig(RUN.method, {**RUN.data, "num_workers": 4}, Budget(steps=9)))
+    check_resume(
+        tmp_path, RunConfig(RUN.method, {**RUN.data, "num_workers": 4, "make_flow": True}, Budget(steps=9))
+    )
 
 
 @pytest.mark.parametrize(

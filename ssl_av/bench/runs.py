@@ -12,6 +12,9 @@ from ssl_av.errors import UserError
 from ssl_av.text import parse_json, read_text
 from ssl_av.training.resume import newest_whole
 
+INDIFFERENT = {"data": ("num_workers", "make_flow"), "evaluation": ("figures", "map")}
+"""Settings that change no result: how data come to be there and how fast they arrive, and what is drawn."""
+
 
 def run_name(config: RunConfig) -> str:
     """The name of a run's folder."""
@@ -62,6 +65,7 @@ def _settings(run: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(
         json.dumps({k: v for k, v in run.items() if k not in ("wandb", "tensorboard", "suite", "safety")})
     )
-    found.get("evaluation", {}).pop("figures", None)
-    found.get("data", {}).pop("num_workers", None)  # how fast data arrive does not change a result
+    for group, names in INDIFFERENT.items():
+        for name in names:
+            found.get(group, {}).pop(name, None)
     return found

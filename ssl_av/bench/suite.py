@@ -11,7 +11,7 @@ from typing import Any
 
 from ssl_av.bench.analysis.ablation import check_paper
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
-from ssl_av.bench.runs import run_name
+from ssl_av.bench.runs import INDIFFERENT, run_name
 from ssl_av.bench.space import Range, Tune, nested, sets
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
@@ -149,9 +149,8 @@ class Suite:
         """What must be equal for runs to stand in one table."""
         one = self.run_config("random", 0).to_dict()
         shared = {k: one[k] for k in ("data", "budget", "evaluation", "trainer")}
-        # How fast data arrive, and what is drawn, does not change a result.
-        shared["data"] = {k: v for k, v in shared["data"].items() if k not in ("num_workers", "make_flow")}
-        shared["evaluation"] = {k: v for k, v in shared["evaluation"].items() if k != "figures"}
+        for group, names in INDIFFERENT.items():
+            shared[group] = {k: v for k, v in shared[group].items() if k not in names}
         tuning = dataclasses.asdict(self.tune) if self.tune.trials else None
         own = {"tune": tuning, "inputs": self.inputs, "networks": self.networks}
         return shared | own | {"data_hash": manifest_hash}

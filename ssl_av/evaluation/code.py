@@ -17,6 +17,7 @@ PARTS = (
     "data/pack",
     "data/views",
     "evaluation/features.py",
+    "evaluation/functions.py",
     "evaluation/modules.py",
     "evaluation/pooling.py",
     "evaluation/towers.py",

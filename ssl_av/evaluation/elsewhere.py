@@ -128,7 +128,7 @@ def measure_elsewhere(
 
 
 def _there(config: RunConfig, place: Place) -> RunConfig:
-    """The run with other data: how they are loaded stays, but for ``pack``, which suits small sets only."""
+    """The run with other data: how they are loaded stays, but for what suits small sets only."""
     loading = {k: v for k, v in config.data.items() if k in LOADING_FIELDS and k not in SMALL_ONLY}
     return replace(config, data=loading | {k: v for k, v in place.items() if k not in OWN})
 

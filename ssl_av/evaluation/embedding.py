@@ -72,9 +72,7 @@ def embed(
             for m in task.towers.modalities
         }
     kept = {name: fold.manifest.split(name).take(f.index) for name, f in parts.items()}
-    about = {
-        "data": task.name, "hash": fold.manifest.hash, "clips": clips, "skipped": library.skipped,
-    }  # fmt: skip
+    about = {"data": task.name, "hash": fold.manifest.hash, "clips": clips, "skipped": library.skipped}
     return Embeddings(
         _names(list(kept.values())),
         vectors,

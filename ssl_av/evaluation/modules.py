@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from ssl_av.backbones import Backbone
 from ssl_av.errors import UserError
+from ssl_av.evaluation.functions import Function, is_function, source
 from ssl_av.evaluation.protocols import MODALITIES
 from ssl_av.evaluation.towers import Waveform
 from ssl_av.methods.base import Batch, Embeddings, Method
@@ -49,28 +49,6 @@ class Pooled(nn.Module):
         return self.pool(self.forward_features(x))
 
 
-class Function(nn.Module):
-    """A function of a batch as a network without weights.
-
-    Args:
-        function: from what the network would take to what it would give.
-    """
-
-    def __init__(self, function: Callable[[Tensor], Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor) -> Any:
-        """What the function gives."""
-        return self.function(x)
-
-    def extra_repr(self) -> str:
-        """What it is called and closes over: by this its features are known again."""
-        f = self.function
-        held = {k: v for k, v in inspect.getclosurevars(f).nonlocals.items() if k != f.__name__}
-        return f"{f.__module__}.{f.__qualname__}, {f.__defaults__}, {f.__kwdefaults__}, {held}"
-
-
 class Modules(Method):
     """Networks without a method: measured, never trained.
 
@@ -91,7 +69,7 @@ class Modules(Method):
             self.front_end = Waveform(rate)  # type: ignore[assignment]
         for modality, net in nets.items():
             self.backbones[modality] = net if isinstance(net, Backbone) else Pooled(net)
-            self.settings[modality] = [repr(net), _source(net)]
+            self.settings[modality] = [repr(net), source(type(net))]
         self.declare({m: self.clip() if m == "video" else self.sound() for m in self.backbones})
 
     def forward(self, batch: Batch) -> Embeddings:
@@ -116,7 +94,7 @@ def as_method(
     """
     if isinstance(backbone, Method):
         return backbone
-    if inspect.isfunction(backbone) or inspect.ismethod(backbone):
+    if callable(backbone) and is_function(backbone):
         backbone = Function(backbone)
     if isinstance(backbone, nn.Module) and not isinstance(backbone, nn.ModuleDict):
         modality = modality or getattr(backbone, "modality", None)
@@ -130,7 +108,7 @@ def as_method(
         )
     if not set(nets) <= set(MODALITIES):
         raise UserError(f"evaluate: networks are given by modality, video and audio; got {', '.join(nets)}")
-    nets = {m: Function(net) if inspect.isfunction(net) else net for m, net in nets.items()}
+    nets = {m: Function(net) if is_function(net) else net for m, net in nets.items()}
     device = next((p.device for net in nets.values() for p in net.parameters()), torch.device("cpu"))
     return Modules(nets, inputs, rate).to(device)
 
@@ -169,11 +147,3 @@ def _features(out: Any, x: Tensor, who: str) -> Tensor:
 
 def _shape(value: Any) -> str:
     return str(list(value.shape)) if isinstance(value, Tensor) else type(value).__name__
-
-
-def _source(net: nn.Module) -> str:
-    """A network's code, so that features of another one of the same name are not taken for its own."""
-    try:
-        return inspect.getsource(net.function if isinstance(net, Function) else type(net))
-    except (OSError, TypeError):
-        return type(net).__qualname__

@@ -61,7 +61,8 @@ def evaluate(
         seed: of the classifiers, and of random clips.
         clips: clips a sample where the protocol leaves it open.
         cache: a folder where features stay for the next call. By default they are forgotten. A module is known again by
-            its weights, buffers, printed form and class's source: what else it depends on must stay as it was.
+            its weights, buffers, printed form and class's source: what else it depends on must stay as it was. A
+            function is known again by its source and what it uses: networks, arrays, numbers and functions.
         precision: of the features: ``float32`` or ``float16``.
         report: told of the progress: (what, done, total, numbers).
         leaks: what becomes of test samples that stand in the training split too: ``refuse``, or ``tell``.
@@ -81,16 +82,8 @@ def evaluate(
         loading=loading, seed=seed, leaks=leaks,
     )  # fmt: skip
     with task.in_eval_mode():
-        found = measure(
-            task.towers,
-            task.folds,
-            task.protocols,
-            seed,
-            Path(cache) if cache else None,
-            clips,
-            precision,
-            report,
-        )
+        kept = Path(cache) if cache else None
+        found = measure(task.towers, task.folds, task.protocols, seed, kept, clips, precision, report)
     if out is not None:
         save_predictions(found.outcomes, Path(out))
     first = task.folds[0].manifest

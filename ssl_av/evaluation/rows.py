@@ -45,9 +45,8 @@ def empty(shape: Sequence[int], dtype: Any = np.float32) -> Array:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, prefix=".rows-") as file:
-        if hasattr(
-            os, "posix_fallocate"
-        ):  # a map that finds no room on its disk ends the process without a word
+        # A map that finds no room on its disk ends the process without a word.
+        if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
         return np.asarray(np.memmap(file, dtype=dtype, mode="w+", shape=tuple(shape)))
 

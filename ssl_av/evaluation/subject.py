@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,19 +62,42 @@ def load_subject(what: str, settings: Mapping[str, Any], seed: int | None) -> Su
     path = Path(what)
     path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
     method = load_method(path)
-    found = run_of(path)
+    found = run_of(Path(what))
     config = found or resolve_suite("tiny", None, {}, {}).run_config(method.name, 0)
     seed = check_seeds("--seed", [config.seed if seed is None else seed])[0]
     config = dataclasses.replace(config, seed=seed)
     own = found is not None
-    home = path.parent.parent if own else path.parent
+    home = _home(path) if own else path.parent
     return Subject(method, config, str(path), home, own, config.data if own and method.trains else None)
 
 
 def run_of(path: Path) -> RunConfig | None:
-    """The run that a checkpoint, or a run's folder, is of; None where there is none beside it."""
-    beside = (path if path.is_dir() else path.parent.parent) / "config.yaml"
-    return RunConfig.from_dict(load_yaml(beside)) if beside.is_file() else None
+    """The run that a checkpoint, or a run's folder, is of; None where there is none beside it.
+
+    Raises:
+        UserError: if the folder was named and its config.yaml is no run's.
+    """
+    beside = _home(path) / "config.yaml"
+    if not beside.is_file():
+        return None
+    try:
+        return RunConfig.from_dict(load_yaml(beside))
+    except (UserError, AttributeError, KeyError, TypeError, ValueError) as e:
+        said = f"{beside} is no run's ({type(e).__name__}: {e})"
+        if path.is_dir():
+            raise UserError(f"{said}: remove it, or name the checkpoint alone") from None
+        # Many programs call their settings so, and their weights are to be measured.
+        print(f"ssl-av: warning: {said}: what {path} was trained on is not known", file=sys.stderr)
+        return None
+
+
+def _home(path: Path) -> Path:
+    """The folder of the run that a checkpoint would be of; a run's folder itself."""
+    if path.is_dir():
+        return path
+    # ``last.ckpt`` alone has no parents.
+    whole = Path(os.path.abspath(path)) if path.parent.name in ("", "..") else path
+    return whole.parent.parent
 
 
 def _reference(name: str, settings: Mapping[str, Any], seed: int) -> Subject:

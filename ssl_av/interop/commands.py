@@ -41,7 +41,7 @@ def add_export_arguments(parser: Parser) -> None:
         "(default: what there is)",
     )  # fmt: skip
     parser.add_argument(
-        "--data", metavar="NAME", help="of embeddings: the data set (default: the one it was trained on)"
+        "--data", metavar="NAME", help="of embeddings: the data set (default: that of the checkpoint's run)"
     )
     _add_out(parser, f"the file to write: {EXPORTED} of weights; {', '.join(TABLES)} of embeddings")
 
@@ -101,6 +101,7 @@ def run_export(args: argparse.Namespace, dotted: Mapping[str, Any] | None = None
 def _embeddings(args: argparse.Namespace, dotted: Mapping[str, Any], out: Path) -> int:
     from rich.console import Console
 
+    from ssl_av.checks import check_folder
     from ssl_av.config import Evaluation
     from ssl_av.evaluation.embedding import embed
     from ssl_av.evaluation.export import save_embeddings
@@ -111,11 +112,16 @@ def _embeddings(args: argparse.Namespace, dotted: Mapping[str, Any], out: Path) 
     from ssl_av.resolve import resolve_data
 
     quiet()
+    check_folder("--out", out.parent)
     subject = load_subject(args.checkpoint, dotted.get("method", {}), None)
-    data = resolve_data(subject.config.data, args.data, dotted.get("data", {}))
     others = [f.name for f in fields(Evaluation) if f.name not in ("clips", "precision")]
     asked = check("evaluation", Evaluation, dotted.get("evaluation", {}), skip=others)
     e = replace(subject.config.evaluation, **asked)
+    if not args.data and not subject.own:
+        raise UserError(
+            f"--data: name the data set; {subject.said} lies in no run's folder, which would say it"
+        )
+    data = resolve_data(subject.config.data, args.data, dotted.get("data", {}))
     cache = subject.home / "features" if subject.own and subject.home else None
     with Evaluating(console := Console()) as said:
         table = embed(

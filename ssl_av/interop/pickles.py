@@ -38,7 +38,9 @@ def _bytes(*given: Any) -> bytes:
 
 def _bytearray(*given: Any) -> bytearray:
     """Bytes of what is in the file; a number would be as many zeros."""
-    if given and not isinstance(given[0], str | bytes | bytearray | list):
+    if given and isinstance(given[0], str):
+        return bytearray(_latin(*given))
+    if given and not isinstance(given[0], bytes | bytearray | list):
         raise UnsafePickleError(f"bytes of {given[0]!r:.40}")
     return bytearray(*given)
 

@@ -14,6 +14,9 @@ import torch
 MOST = 10_000_000
 """Values that a pickle may come to when each that stands in several places is written out."""
 
+GROWING = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD")
+"""What puts more into an object that may have been kept before, under the same number."""
+
 BYTES = ("builtins bytearray", "__builtin__ bytearray")
 
 SLOW, LONGEST = re.compile("^[^a-z0-9]*(punycode|idna)[^a-z0-9]*$", re.IGNORECASE), 40
@@ -51,8 +54,9 @@ def check_values(file: IO[bytes], pickles: int = 1, torchs: bool = False) -> Non
 
 
 def _check(file: IO[bytes], torchs: bool) -> None:
-    memo: dict[int, int] = {}
-    sizes: list[int] = []  # of what is on the stack
+    memo: dict[int, list[int]] = {}
+    # Of what is on the stack, each in a list that all the places of one object share: it may still grow.
+    sizes: list[list[int]] = []
     marks: list[int] = []
     argument: Any
     for opcode, argument, _ in pickletools.genops(file):
@@ -76,15 +80,17 @@ def _check(file: IO[bytes], torchs: bool) -> None:
         size = 1
         if pickletools.markobject in before:
             mark = marks.pop()
-            size += sum(sizes[mark:])
+            size += sum(one for (one,) in sizes[mark:])
             del sizes[mark:]
             before = before[: before.index(pickletools.markobject)]
+        grown = sizes[-len(before)] if name in GROWING else [0]
         if before:
-            size += sum(sizes[-len(before) :])
+            size += sum(one for (one,) in sizes[-len(before) :])
             del sizes[-len(before) :]
         if size > MOST:
             raise TooMuchError(f"more than {MOST:,} values, written out")
-        sizes += [size] * len(opcode.stack_after)
+        grown[0] = size
+        sizes += [grown] * len(opcode.stack_after)
 
 
 def check_archive(archive: zipfile.ZipFile) -> None:

@@ -49,9 +49,7 @@ class Signals(pl.Callback):
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None and number == signal.SIGINT:
-            raise Interrupted(
-                number, ""
-            )  # at KeyboardInterrupt Lightning exits, without a word and with code 1
+            raise Interrupted(number, "")  # at KeyboardInterrupt Lightning exits with code 1, without a word
         self.number = self.number or number
         if number == HANGUP:
             _say_no_more()

@@ -36,5 +36,8 @@ def test_what_goes_on(record: object, goes_on: bool, tmp_path: Path) -> None:
     if record is not None:
         (tmp_path / "record.json").write_text(record if isinstance(record, str) else json.dumps(record))
     assert checkpoint_of(tmp_path, RUN) == (last if goes_on else None)
+    drawn = replace(RUN.evaluation, figures=True, map="umap")
+    other = replace(RUN, evaluation=drawn, data={**RUN.data, "num_workers": 3, "make_flow": True})
+    assert checkpoint_of(tmp_path, other) == (last if goes_on else None)
     assert checkpoint_of(tmp_path, replace(RUN, seed=1)) is None
     assert (finished(tmp_path, RUN) is not None) == (record == {"status": "completed"})

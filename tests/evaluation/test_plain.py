@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from sklearn.linear_model import RidgeClassifierCV
 from sklearn.preprocessing import StandardScaler
 from tiny_esc import RATE, plant_esc
 from torch import Tensor, nn
+from torch.nn.functional import relu
 
 import ssl_av
 from ssl_av.data.datamodule import AVDataModule
@@ -23,6 +25,7 @@ from ssl_av.errors import UserError
 from ssl_av.evaluation import embed, load_embeddings, save_embeddings
 from ssl_av.evaluation.certainty import load_predictions
 from ssl_av.evaluation.protocols import load_protocol
+from ssl_av.evaluation.subject import load_subject, run_of
 from ssl_av.methods import create_method
 from ssl_av.resolve import resolve_suite
 from ssl_av.runs.run import save_untrained
@@ -87,6 +90,37 @@ def test_natural_spellings_are_one_measurement(sounds: Path):
     assert by_numpy["results"] == wanted
 
 
+def test_a_function_is_measured_by_the_network_in_it(sounds: Path, tmp_path: Path):
+    """In eval mode, and no features in the cache are taken for those of other weights."""
+    how = {"waveform_rate": RATE, "clips": 1, "inputs": {"audio_seconds": 0.2}, "loading": {"num_workers": 0}}
+    given = {"modality": "audio", "cache": tmp_path / "kept", **how}
+
+    def wrapped(net: nn.Module) -> Callable[[Tensor], Any]:
+        def inner(x: Tensor) -> Tensor:
+            y = net(x)
+            return relu(y) - relu(-y)
+
+        return lambda x: inner(x).numpy()
+
+    class Extractor:
+        def __init__(self, net: nn.Module) -> None:
+            self.net = net
+
+        def extract(self, x: Tensor) -> Tensor:
+            return self.net(x)
+
+    nets = [nn.Sequential(Bands(), nn.Linear(16, 2), nn.BatchNorm1d(2)) for _ in range(2)]
+    nn.init.zeros_(nets[1][1].weight)
+    data = {"name": "esc50", "root": str(sounds), "fold": 2}
+    for net in nets:
+        for function in (wrapped(net), wrapped(net), Extractor(net).extract):  # the second one's are there
+            found = ssl_av.evaluate(function, "knn", data, **given)["results"]
+            assert found == ssl_av.evaluate(net, "knn", data, modality="audio", **how)["results"]
+        assert net.training
+        assert torch.equal(net[2].running_mean, torch.zeros(2))
+    assert len(list((tmp_path / "kept").iterdir())) == 4, "what an object does is not known again"
+
+
 @pytest.mark.parametrize("ending", [".npz", ".arrow"])
 def test_exported_embeddings_are_what_was_measured(sounds: Path, tmp_path: Path, ending: str):
     how = {"waveform_rate": RATE, "clips": 2, "inputs": {"audio_seconds": 0.2}, "loading": {"num_workers": 0}}
@@ -101,7 +135,9 @@ def test_exported_embeddings_are_what_was_measured(sounds: Path, tmp_path: Path,
     assert (found["top1"], found["alpha"]) == (model.score(scale.transform(x[test]), y[test]), model.alpha_)
 
 
-def test_a_loaded_backbone_sees_what_it_was_trained_with(sounds: Path, tmp_path: Path):
+def test_a_loaded_backbone_sees_what_it_was_trained_with(
+    sounds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     inputs = {"audio_seconds": 0.3, "front_end": "small", "size": 32}
     networks = {
         "video": "r2plus1d_10",
@@ -109,20 +145,29 @@ def test_a_loaded_backbone_sees_what_it_was_trained_with(sounds: Path, tmp_path:
         "audio": "conv9_audio",
         "audio_args": {"width": 4},
     }
-    save_untrained(create_method("random", inputs=inputs, networks=networks), tmp_path / "it.ckpt")
-    net = ssl_av.load_backbone(tmp_path / "it.ckpt", "audio")
+    (tmp_path / "weights").mkdir()
+    file = tmp_path / "weights" / "it.ckpt"
+    save_untrained(create_method("random", inputs=inputs, networks=networks), file)
+    (tmp_path / "config.yaml").write_text("lr: 0.1\n")  # another program's
+    net = ssl_av.load_backbone(file, "audio")
     data, how = {"name": "esc50", "root": str(sounds)}, {"loading": {"num_workers": 0}, "clips": 2}
-    own, run = (
-        ssl_av.evaluate(one, "linear-svm", data, **how)["results"] for one in (net, tmp_path / "it.ckpt")
-    )
+    own, run = (ssl_av.evaluate(one, "linear-svm", data, **how)["results"] for one in (net, file))
     assert own == run
+    assert (
+        capsys.readouterr().err.count(
+            f"config.yaml is no run's (KeyError: 'budget'): what {file} was trained on"
+        )
+        == 2
+    )
     with pytest.raises(UserError, match="a run's networks see what they were trained with"):
-        ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, inputs={"audio_seconds": 0.1})
+        ssl_av.evaluate(file, "knn", data, inputs={"audio_seconds": 0.1})
     with pytest.raises(UserError, match="did you mean audio"):
-        ssl_av.evaluate(tmp_path / "it.ckpt", "knn", data, modality="audi")
+        ssl_av.evaluate(file, "knn", data, modality="audi")
 
 
-def test_networks_of_a_run_are_not_tested_on_what_it_was_trained_on(sounds: Path, tmp_path: Path):
+def test_networks_of_a_run_are_not_tested_on_what_it_was_trained_on(
+    sounds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     run, esc = tmp_path / "run", {"name": "esc50", "root": str(sounds)}
     networks = {
         "video": "r2plus1d_10",
@@ -151,6 +196,15 @@ def test_networks_of_a_run_are_not_tested_on_what_it_was_trained_on(sounds: Path
             ssl_av.evaluate(own, "knn", csv, clips=1)
         with pytest.raises(UserError, match="trained on fold 2 of the same 'esc50'"):
             ssl_av.evaluate(own, "knn", {**esc, "fold": 3}, clips=1)
+    monkeypatch.chdir(run / "checkpoints")
+    for path in ("last.ckpt", "../checkpoints/last.ckpt", ".."):
+        found = run_of(Path(path))
+        assert found is not None
+        assert found.data["fold"] == 2
+    assert load_subject("last.ckpt", {}, None).home == run
+    (run / "config.yaml").write_text("")
+    with pytest.raises(UserError, match=r"config\.yaml is no run's .* name the checkpoint alone"):
+        ssl_av.evaluate(str(run), "knn", csv, clips=1)
 
 
 @pytest.mark.parametrize(

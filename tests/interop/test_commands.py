@@ -105,6 +105,10 @@ def test_export_of_embeddings(ours, tmp_path, monkeypatch, capsys):
         go("export", ours[1], "--out", tmp_path / "x.safetensors", *data)
     with pytest.raises(UserError, match=r"did you mean --evaluation\.clips"):
         go("export", ours[1], "--out", tmp_path / "x.npz", "--evaluation.clip", 1)
+    with pytest.raises(UserError, match=r"--data: name the data set; .*last\.ckpt lies in no run's folder"):
+        go("export", ours[1], "--out", tmp_path / "x.npz")
+    with pytest.raises(UserError, match=r"--out .*last\.ckpt: is a file"):  # before features are made
+        go("export", ours[1], "--out", ours[1] / "x.npz", *data)
 
 
 def test_nothing_is_overwritten_unasked(theirs, tmp_path):

@@ -204,6 +204,16 @@ def nested(levels: int, width: int) -> Any:
 HASHED = b"\x80\x02})" + b"2\x86" * 64 + b"K\x01s."
 """A mapping whose key is a tuple of two of the same tuple of two …: whoever hashes it never comes back."""
 
+GROWN = (
+    b"\x80\x02cbuiltins\ntuple\nq\x000K\x01q\x010"
+    + b"".join(
+        b"]q%c(h%ch%ce0h\0h%c\x85Rq%c0" % (2 * k, 2 * k - 1, 2 * k - 1, 2 * k, 2 * k + 1)
+        for k in range(1, 65)
+    )
+    + b"}h\x81K\x01s."
+)
+"""The same, each tuple made of a list that was kept while it was empty."""
+
 
 def official(width: int) -> dict[str, Any]:
     """What looks like AVID's networks, as wide as may be, of a single number."""
@@ -216,14 +226,17 @@ def official(width: int) -> dict[str, Any]:
     [
         (Call(bytearray, 10**13), "any number of bytes|asks to run 'bytes of 10000000000000'"),
         (Call(codecs.encode, "ä" * 100, "punycode"), "encoding that does not end|asks to run 'codecs.encode"),
+        (Call(bytearray, "ä" * 100, "punycode"), "any number of bytes|asks to run 'codecs.encode"),
         (HASHED, "more than 10,000,000 values"),
-        ({"ssl_av": {"method": "avid", "settings": {"a": nested(18, 50)}}, "state_dict": WEIGHTS}, "its settings"),
+        (GROWN, "more than 10,000,000 values"),
+        ({"ssl_av": {"method": "avid", "settings": {"a": nested(2, 400)}}, "state_dict": WEIGHTS}, "its settings"),
+        (nested(18, 50), "more than 10,000,000 values"),
         (official(10**8), "tensors of 176,400,012,544 bytes, of which 12,548 are there"),
         (official(20_000), "not a whole 'avid' checkpoint"),
         (official(8) | {"video_model.conv1.0.weight": torch.ones(2)}, "no network has tensors of these shapes"),
         ({"ssl_av": {}, "state_dict": {"a": torch.ones(1, device="meta")}}, "does not hold its numbers"),
     ],
-    ids=["zeros", "encoding", "hashed", "settings", "expanded", "wide", "flat", "meta"],
+    ids=["zeros", "encoding", "bytes", "hashed", "grown", "settings", "nested", "expanded", "wide", "flat", "meta"],
 )  # fmt: skip
 def test_few_bytes_that_stand_for_many(tree: Any, says: str, tmp_path: Path) -> None:
     run = tmp_path / "run" / "checkpoints"

@@ -27,6 +27,9 @@ HELD = 75
 UNRECORDED = 74
 """Exit code of a process that could not write down why it failed (EX_IOERR); it has told it instead."""
 
+UNHEARD = 10.0
+"""Seconds to wait for what it has told."""
+
 GRACE = 20.0
 """Seconds that a run has to end once its suite has died."""
 
@@ -86,7 +89,8 @@ def run_in_process(
             raise FileNotFoundError
         record: dict[str, Any] = json.loads((out / "record.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        while process.exitcode == UNRECORDED and not said:  # it was told before the process ended
+        end = time.monotonic() + UNHEARD  # it was told before the process ended, if it was told
+        while process.exitcode == UNRECORDED and not said and time.monotonic() < end:
             said = _hear(messages, listen)
         record = failure(config, said or _cause(process.exitcode, out), started)
     return record

@@ -48,7 +48,7 @@ class GridDataset:
 
     There is no official division. It is that of ``labels.csv`` in the root (columns ``file`` and ``split``), where
     there is one, which then says what is listed; else 70 / 10 / 20 by a hash of the paths, evenly over the talkers;
-    or by talkers. It is the same for each word, so that who trained on one can be tested on another.
+    or by talkers. It is the same for each word, so that what was trained on one can be tested on another.
 
     Attributes:
         root: the folder of the files, at any depth (``s1/bbaf2n.mpg`` or ``s1_bbaf2n.mp4``).
@@ -69,9 +69,8 @@ class GridDataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "root", Path(self.root).expanduser())
-        object.__setattr__(
-            self, "test_talkers", tuple(self.test_talkers)
-        )  # a list, where it comes from a file
+        # A list, where it comes from a file.
+        object.__setattr__(self, "test_talkers", tuple(self.test_talkers))
 
     def rows(self) -> tuple[list[Row], tuple[str, ...]]:
         """Every utterance, and the word's values: digits by their size, others by the alphabet.

@@ -152,7 +152,7 @@ def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def raising(error: Exception) -> Callable[..., Any]:
+def raising(error: BaseException) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
         raise error
 
@@ -164,10 +164,11 @@ def raising(error: Exception) -> Callable[..., Any]:
     [
         (UserError("a/last.ckpt cannot be written"), "a/last.ckpt cannot be written"),
         (PermissionError(errno.EPERM, "Operation not permitted", "a/.lock"), "a/.lock: Operation not perm"),
+        (SystemExit(worker.UNRECORDED), "the process ended with exit code 74"),  # and says nothing
     ],
 )
 def test_a_run_that_cannot_write_down_why_it_failed_tells_it(
-    error: Exception, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: BaseException, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     config = load_suite("tiny").run_config("avid", 0)
     with monkeypatch.context() as patched:
@@ -177,6 +178,7 @@ def test_a_run_that_cannot_write_down_why_it_failed_tells_it(
         patched.setattr("ssl_av.runs.record.write_record", raising(FULL))
         with pytest.raises(UserError, match="no room"):
             perform.perform(config, tmp_path, tmp_path, 1, lambda message: None)
+    monkeypatch.setattr(worker, "UNHEARD", 1.0)
     monkeypatch.setattr(worker, "perform", raising(error))
     monkeypatch.setattr(worker, "context", lambda: multiprocessing.get_context("fork"))
     record = worker.run_in_process(config, tmp_path / "m.arrow", tmp_path / "run", lambda message: None)
