@@ -68,9 +68,12 @@ def write_shard(file: Path, samples: Iterable[Packed]) -> None:
     """
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-            for sample in samples:
-                writer.write_batch(_batch(sample))
+        with part.open("wb") as sink:
+            with pa.ipc.new_file(sink, SCHEMA) as writer:
+                for sample in samples:
+                    writer.write_batch(_batch(sample))
+            sink.flush()
+            os.fsync(sink.fileno())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
