@@ -149,6 +149,27 @@ def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: 
     assert about["methods"] == ["avid", "brave"]
 
 
+@pytest.mark.parametrize(
+    "odd", [{"commands": ["first"]}, {"methods": 3}, {"identity": []}, {"commands": {"a": 1}}]
+)
+def test_a_description_that_is_none_of_a_suite_is_one_line(odd: dict[str, Any], tmp_path: Path):
+    suite = load_suite("tiny")
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "first")
+    about = json.loads((tmp_path / "suite.json").read_text())
+    (tmp_path / "suite.json").write_text(json.dumps(about | odd))
+    with pytest.raises(UserError, match=r"suite\.json: does not say what a suite is"):
+        SuiteFolder(tmp_path, suite, "hash", METHODS, "second")
+    (tmp_path / "suite.json").write_text(json.dumps(about | {"commands": None, "methods": None}))
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "second")
+    assert json.loads((tmp_path / "suite.json").read_text())["command"] == "second"
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "log.txt")
+    with pytest.raises(FileExistsError, match=r"log\.txt"):
+        perform.perform(load_suite("tiny").run_config("avid", 0), tmp_path, tmp_path, 1, lambda message: None)
+
+
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
