@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -46,6 +47,15 @@ def only_a_file(path: Path) -> None:
     """
     if os.path.lexists(path) and not path.is_file():
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of a file's bytes."""
+    found = 0
+    with file.open("rb") as f:
+        while block := f.read(2**22):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def sync_folder(folder: Path) -> None:

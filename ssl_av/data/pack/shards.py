@@ -96,6 +96,8 @@ class Shard:
     """
 
     def __init__(self, file: Path) -> None:
+        if file.exists() and not file.is_file():
+            raise OSError("no file")  # a pipe would be waited for
         with file.open("rb") as opened:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         # Not pyarrow's memory map: it asks the system to read the whole of each batch ahead.
