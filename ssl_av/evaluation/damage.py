@@ -19,10 +19,11 @@ def damage_told(folder: Path, *more: type[Exception]) -> Iterator[None]:
         folder: of the pass.
         *more: further kinds of error; the system's only where nothing is written, for a disk may be full.
     """
-    broken = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+    ours = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
+    broken: tuple[type[Exception], ...] = (*ours, *more)
     try:
         yield
-    except (*broken, *more) as e:
+    except broken as e:
         raise UserError(
             f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
         ) from None
