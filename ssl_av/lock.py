@@ -64,7 +64,8 @@ def locked(folder: Path, wait: float = 0.0, waiting: Callable[[str], None] | Non
             "host": socket.gethostname(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
-        (folder / HOLDER).unlink(missing_ok=True)  # a pipe would be waited for
+        if (folder / HOLDER).is_fifo():  # it would be waited for
+            (folder / HOLDER).unlink()
         (folder / HOLDER).write_text(json.dumps(about), encoding="utf-8")
         yield
     finally:

@@ -16,7 +16,7 @@ from ssl_av.data.loading import Loading, cores
 from ssl_av.data.manifest import Manifest
 from ssl_av.data.pack import MANIFEST_FILE, SHARDS, Pack, pack_at
 from ssl_av.data.pack.build import build_pack
-from ssl_av.data.pack.sums import MOST, damaged
+from ssl_av.data.pack.sums import MOST, SUMS_FILE, damaged, has_sums
 from ssl_av.data.probing import file_state
 from ssl_av.data.views import AudioView, FlowView, View
 from ssl_av.errors import UserError
@@ -75,6 +75,8 @@ def _remove_damaged(folder: Path) -> None:
     try:
         PackDataset(folder).manifest()
         _, why = next(damaged(folder, folder / SHARDS, MOST), ("", ""))
+        if not has_sums(folder):  # of an older ssl-av, or lost: nobody knows
+            why = f"{SUMS_FILE} says nothing of its shards"
     except UserError as e:
         why = str(e)
     if why:

@@ -72,6 +72,8 @@ def test_the_pack_gives_what_the_files_give(manifest: Manifest, monkeypatch: pyt
         ("manifest.arrow", lambda b: bytes(len(b)), "is not a manifest of ssl-av"),
         ("ssl-av-pack.json", lambda b: b[:9], "cannot be read"),
         ("ssl-av-pack.json", None, "not a pack"),
+        ("sums.json", lambda b: b[:9], "sums.json says nothing of its shards"),
+        ("sums.json", None, "sums.json says nothing of its shards"),
     ],
 )
 def test_a_damaged_pack_in_the_cache_is_made_anew(

@@ -51,6 +51,11 @@ def damaged(folder: Path, shards: Path, most: int | None = None) -> Iterator[tup
             yield name, f"{name} is not as it was written"
 
 
+def has_sums(folder: Path) -> bool:
+    """Whether checksums are noted of a pack; not of one of before there were any."""
+    return bool(_read(folder))
+
+
 def _read(folder: Path) -> dict[str, list[int]]:
     """What is noted; nothing where that cannot be read."""
     try:

@@ -62,6 +62,17 @@ def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
     assert {r["method"] for r in load_records(tmp_path / "suite")} == set(METHODS)
 
 
+def test_a_run_whose_record_is_damaged_begins_anew_and_that_is_told(run, tmp_path: Path, capsys):
+    SuiteFolder(tmp_path / "suite", load_suite("tiny", {"references": []}), "hash", METHODS, "")
+    home = tmp_path / "suite" / "avid-seed0"
+    home.mkdir()
+    (home / "record.json").write_text('{"status": "comp')
+    assert len(run(lambda config, *rest: record(config), 1)) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"ssl-av: warning: {home / 'record.json'}: is not JSON")
+    assert said[0].endswith("the run begins anew")
+
+
 def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
     begun, ended = [], []
     runs = threading.Event()
