@@ -40,6 +40,10 @@ class NotFinite(Agreed):
     """A training came upon NaN or infinity."""
 
 
+class WeightNotFinite(NotFinite):
+    """A weight is NaN or infinite: no batch is to blame, and none that comes after can mend it."""
+
+
 class Interrupted(SystemExit):
     """A signal ended the command, and nothing is lost: exit code 128 + the signal's number, as of a shell.
 

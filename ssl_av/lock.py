@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ssl_av.errors import UserError
-from ssl_av.text import one_line
+from ssl_av.text import one_line, read_json
 
 LOCK, HOLDER = ".lock", ".lock.json"
 
@@ -64,6 +64,8 @@ def locked(folder: Path, wait: float = 0.0, waiting: Callable[[str], None] | Non
             "host": socket.gethostname(),
             "since": datetime.now().astimezone().isoformat(timespec="seconds"),
         }
+        if (folder / HOLDER).is_fifo():  # it would be waited for
+            (folder / HOLDER).unlink()
         (folder / HOLDER).write_text(json.dumps(about), encoding="utf-8")
         yield
     finally:
@@ -85,9 +87,9 @@ def _say(folder: Path, wait: float) -> Callable[[str], None]:
 def holder(folder: Path) -> str:
     """Who holds a folder: "process 4711 on alpha, since 2026-01-31T12:00:00+01:00"."""
     try:
-        about = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        about = read_json(folder / HOLDER)
         return f"process {about['pid']} on {about['host']}, since {about['since']},"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return "another process"
 
 

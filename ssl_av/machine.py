@@ -29,7 +29,9 @@ def of_the_disk(error: BaseException) -> OSError | None:
 
 def told(error: OSError) -> str:
     """What it says, and of which file; the system names none for a write that did not fit."""
-    return f"{error.filename}: {error.strerror}" if isinstance(error.filename, str) else str(error.strerror)
+    # Of a file that was to be renamed, its name in the end.
+    name = next((n for n in (error.filename2, error.filename) if isinstance(n, str)), None)
+    return f"{name}: {error.strerror}" if name else str(error.strerror)
 
 
 def of_memory(error: BaseException | None) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +37,25 @@ def whole_file(path: Path, mode: str = "w", before: Callable[[], None] | None = 
             part.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def only_a_file(path: Path) -> None:
+    """Before a file is opened to add to it: a pipe would be waited for, and keeps nothing.
+
+    Raises:
+        FileExistsError: if something lies there that is no file.
+    """
+    if os.path.lexists(path) and not path.is_file():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def checksum(file: Path) -> int:
+    """CRC-32 of a file's bytes."""
+    found = 0
+    with file.open("rb") as f:
+        while block := f.read(2**22):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,6 +19,10 @@ from ssl_av import cli
             PermissionError(errno.EPERM, "Operation not permitted", "a/report.html"),
             "ssl-av: a/report.html: Op",
         ),
+        (
+            IsADirectoryError(errno.EISDIR, "Is a directory", "a/report.html.part", None, "a/report.html"),
+            "ssl-av: a/report.html: Is",
+        ),
         (MemoryError(), "ssl-av: out of memory: "),
         (RuntimeError("Storage size calculation overflowed with sizes=[1, 2]"), "ssl-av: out of memory: "),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), "ssl-av: out of memory: "),

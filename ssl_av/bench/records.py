@@ -19,6 +19,7 @@ from ssl_av.bench.shape import RECORD, misshapen
 from ssl_av.errors import UserError
 from ssl_av.secret import hide
 from ssl_av.text import parse_json, printable
+from ssl_av.whole import only_a_file
 
 FILE = "records.jsonl"
 
@@ -91,6 +92,7 @@ def append_record(folder: Path | str, record: Mapping[str, Any]) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     line = json.dumps(hide(plain(record)), ensure_ascii=False, allow_nan=False) + "\n"
+    only_a_file(folder / FILE)
     with open(folder / FILE, "ab+", buffering=0) as file:  # unbuffered: a long record is still one write
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)

@@ -29,6 +29,7 @@ from ssl_av.bench.writing.sections import render_sections
 from ssl_av.errors import UserError
 from ssl_av.style import Style
 from ssl_av.text import parse_json, read_text
+from ssl_av.whole import whole_file
 
 LOOKS = {
     "wide": Style(),
@@ -57,15 +58,15 @@ def write_report(folder: Path | str) -> Path:
     figures, marked = _draw(found, folder / "plots")
     captions = {name: text for name, text in _captions(found).items() if name in figures}
     notes = _notes(found)
-    (folder / "report.tex").write_text(to_latex(found, notes["main"]), encoding="utf-8")
-    (folder / "results.csv").write_text(to_csv(reading.records), encoding="utf-8")
+    _write(folder / "report.tex", to_latex(found, notes["main"]))
+    _write(folder / "results.csv", to_csv(reading.records))
     details, looks = (
         by_class.details(found.groups, folder, homes),
         features.looks(found.groups, folder, homes),
     )
     spread = features.side_by_side(found.groups, folder, homes)
     more = [*by_class.markdown(details), *features.markdown(looks, bool(spread))]
-    (folder / "report.md").write_text(to_markdown(found, captions, notes, more), encoding="utf-8")
+    _write(folder / "report.md", to_markdown(found, captions, notes, more))
     environment = _environment()
     context = {
         "digest": found,
@@ -84,8 +85,14 @@ def write_report(folder: Path | str) -> Path:
     }
     sections = render_sections(environment, **context)
     html = environment.get_template("report.html.j2").render(sections=sections, **context)
-    (folder / "report.html").write_text(html, encoding="utf-8")
+    _write(folder / "report.html", html)
     return folder / "report.html"
+
+
+def _write(file: Path, text: str) -> None:
+    """A file of the report, whole or as it was: a reader never sees half a page, and no pipe is waited for."""
+    with whole_file(file) as opened:
+        opened.write(text)
 
 
 def read_suite(folder: Path) -> Mapping[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ssl_av.config import RunConfig, load_yaml
 from ssl_av.errors import UserError
-from ssl_av.text import parse_json, read_text
+from ssl_av.text import read_json
 from ssl_av.training.resume import newest_whole
 
 INDIFFERENT = {"data": ("num_workers", "make_flow"), "evaluation": ("figures", "map")}
@@ -24,9 +25,9 @@ def run_name(config: RunConfig) -> str:
 def finished(folder: Path, config: RunConfig) -> dict[str, Any] | None:
     """The record of this very run, if it was completed before."""
     try:
-        record = parse_json(read_text(folder / "record.json"))
+        record = read_json(folder / "record.json")
         same = load_yaml(folder / "config.yaml")
-    except (ValueError, UserError):
+    except UserError:
         return None
     done = isinstance(record, dict) and record.get("status") == "completed" and is_same(same, config)
     return record if done else None
@@ -46,13 +47,25 @@ def checkpoint_of(folder: Path, config: RunConfig) -> Path | None:
 
 def _is_over(folder: Path) -> bool:
     """Whether nothing goes on here: a run is done, or it failed by a mistake in the code."""
-    try:
-        record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(folder / "record.json"):
         return False
-    except (OSError, ValueError):
+    try:
+        record = read_json(folder / "record.json")
+    except UserError:
         return True
     return not (isinstance(record, dict) and record.get("goes_on"))
+
+
+def damage(folder: Path) -> Iterator[str]:
+    """What there is to say of a run's folder that holds more than can be read: the run begins anew there."""
+    has_record = os.path.lexists(folder / "record.json")
+    begun = has_record or (folder / "checkpoints").is_dir()
+    for name, read, there in (("record.json", read_json, has_record), ("config.yaml", load_yaml, begun)):
+        try:
+            if there:
+                read(folder / name)
+        except UserError as e:
+            yield f"{e}; what was done in {folder} is not known without it: the run begins anew"
 
 
 def is_same(old: Mapping[str, Any], config: RunConfig) -> bool:

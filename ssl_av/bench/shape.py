@@ -32,6 +32,7 @@ RECORD: Mapping[str, Any] = {
 SUITE: Mapping[str, Any] = {
     "name": TEXT, "question": TEXT, "methods": [TEXT], "budget": {"*": NUMBER}, "merged": [TEXT], "remarks": [TEXT],
     "rows": {"*": {"label": TEXT, "reported": {"*": {"*": NUMBER}}}}, "paper": {"table": TEXT, "columns": {"*": TEXT}},
+    "commands": {"*": TEXT}, "identity": {},
 }  # fmt: skip
 
 

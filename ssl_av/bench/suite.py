@@ -12,6 +12,7 @@ from typing import Any
 from ssl_av.bench.analysis.ablation import check_paper
 from ssl_av.bench.rows import GROUPS, SuiteRow, read_suite
 from ssl_av.bench.runs import INDIFFERENT, run_name
+from ssl_av.bench.shape import SUITE, misshapen
 from ssl_av.bench.space import Range, Tune, nested, sets
 from ssl_av.checks import check_groups, check_seeds, differences
 from ssl_av.config import Budget, Evaluation, RunConfig, merge
@@ -118,7 +119,7 @@ class Suite:
         """The rows and methods of these names; without any, the suite's rows.
 
         Raises:
-            UserError: for a name that is neither, or where there is nothing to run.
+            UserError: for a name that is neither, one that is given twice, or where there is nothing to run.
         """
         from ssl_av.methods import list_methods
 
@@ -128,6 +129,8 @@ class Suite:
                 raise unknown(
                     "row or method" if self.rows else "method", name, known, hint="ssl-av list methods"
                 )
+            if names.count(name) > 1:
+                raise UserError(f"--methods {','.join(names)}: names {name} twice")
         if not names and not self.rows:
             raise UserError(
                 "bench needs --methods, e.g. --methods brave,avid,crisscross (`ssl-av list methods`), "
@@ -227,12 +230,12 @@ class SuiteFolder:
         root.mkdir(parents=True, exist_ok=True)
         # Methods and seeds may come one after the other: it takes all these commands to have the whole again.
         commands = {
-            **old.get("commands", {}),
+            **(old.get("commands") or {}),
             f"{','.join(methods)} {','.join(map(str, suite.seeds))}": hide(command),
         }
         description = {
             "name": suite.name, "question": suite.question,
-            "methods": list(dict.fromkeys([*old.get("methods", []), *methods])), "seeds": list(suite.seeds),
+            "methods": list(dict.fromkeys([*(old.get("methods") or []), *methods])), "seeds": list(suite.seeds),
             "budget": suite.budget.asked(), "data": suite.data, "command": "\n".join(commands.values()),
             "commands": commands, "identity": json.loads(json.dumps(suite.identity(manifest_hash))),
         }  # fmt: skip
@@ -269,12 +272,12 @@ def before(root: Path, suite: Suite, manifest_hash: str | None = None) -> dict[s
             raise UserError(f"--out {root}: holds other files and no suite; give a new or empty folder")
         return {}
     old: dict[str, Any] = read_json(about)
-    if not isinstance(old, dict) or not isinstance(old.get("identity", {}), dict):
+    if misshapen(old, SUITE):
         raise UserError(f"{about}: does not say what a suite is; mend it, or give another --out")
     new = json.loads(json.dumps(suite.identity(manifest_hash or "")))
     if manifest_hash is None:
         del new["data_hash"]
-    there = old.get("identity", {})
+    there = old.get("identity") or {}
     found = list(differences({key: there.get(key) for key in new}, new))
     if found:
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import astuple
 from functools import cached_property
@@ -20,11 +21,11 @@ from ssl_av.data.datasets._files import outside, relative_path
 from ssl_av.data.media import Limits, Reader
 from ssl_av.data.probing import fingerprint, kind, probe_files, temporary
 from ssl_av.data.rows import Row, Sample, Skip
-from ssl_av.data.schema import SCHEMA, check_table
+from ssl_av.data.schema import SCHEMA, check_table, checksum
 from ssl_av.data.skips import Skips
 from ssl_av.data.splits import SPLITS, assign_splits
 from ssl_av.errors import UserError, unknown
-from ssl_av.text import parse_json, printable
+from ssl_av.text import one_line, parse_json, printable
 
 __all__ = ["Manifest", "Row", "Sample", "Skip", "build_manifest"]
 
@@ -34,7 +35,8 @@ OUTSIDE = "lies outside the data set's root"
 """Why a row is left out whose path leads elsewhere."""
 KEY = b"ssl_av"
 SKIPPED = b"ssl_av.skipped"
-"""Where the rest of a manifest, and what it leaves out, stand in the Arrow file's metadata."""
+SUM = b"ssl_av.sum"
+"""Where the rest of a manifest, what it leaves out and the checksum of it all stand in the Arrow file's metadata."""
 
 
 class Manifest:
@@ -152,11 +154,15 @@ class Manifest:
         target.parent.mkdir(parents=True, exist_ok=True)
         rest = {"root": str(self.root), "classes": self.classes}
         table = self._table.take(pa.array(self._rows)).combine_chunks()
-        table = table.replace_schema_metadata({KEY: json.dumps(rest), SKIPPED: self.skipped.to_bytes()})
+        about = {KEY: json.dumps(rest).encode(), SKIPPED: self.skipped.to_bytes()}
+        table = table.replace_schema_metadata({**about, SUM: str(checksum(table, *about.values()))})
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
-            with pa.ipc.new_file(str(part), table.schema) as writer:
-                writer.write_table(table)
+            with part.open("wb") as file:
+                with pa.ipc.new_file(file, table.schema) as writer:
+                    writer.write_table(table)
+                file.flush()
+                os.fsync(file.fileno())
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -182,6 +188,9 @@ class Manifest:
             skipped = Skips.from_bytes(metadata[SKIPPED])
             table = table.select(SCHEMA.names).replace_schema_metadata()
             check_table(table, rest["classes"])
+            written = metadata.get(SUM)  # those of before there were any have none
+            if written and written != str(checksum(table, metadata[KEY], metadata[SKIPPED])).encode():
+                raise ValueError("it is not as it was written")
             return cls(table, Path(rest["root"]), rest["classes"], skipped, file=file)
         except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as e:
             raise UserError(f"'{file}' is not a manifest of ssl-av ({type(e).__name__}: {e})") from None
@@ -240,8 +249,8 @@ def build_manifest(
             found = Manifest.load(kept)
             if not (again and any(map(temporary, found.skipped.reasons()))):
                 return found
-        except UserError:  # something else wrote it: it is replaced below
-            pass
+        except UserError as e:
+            print(f"ssl-av: warning: {one_line(e)}; it is made anew", file=sys.stderr)
     inside = [path for path in paths if not outside(path)]
     infos = probe_files(inside, root, reader, workers, progress, cache and cache / "probed", limit, limits)
     splits = assign_splits(paths, [row.label for row in rows], [row.split for row in rows])

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from ssl_av.cache import cache_dir
+from ssl_av.cache import cache_dir, writing_cache
 from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.flow import default_folder, flow_path
 from ssl_av.data.loading import Loading, cores
 from ssl_av.data.manifest import Manifest
-from ssl_av.data.pack import MANIFEST_FILE, Pack, pack_at
+from ssl_av.data.pack import MANIFEST_FILE, SHARDS, Pack, pack_at
 from ssl_av.data.pack.build import build_pack
+from ssl_av.data.pack.sums import MOST, SUMS_FILE, damaged, has_sums
 from ssl_av.data.probing import file_state
 from ssl_av.data.views import AudioView, FlowView, View
 from ssl_av.errors import UserError
+from ssl_av.text import one_line
 
 RATE = 16_000
 """Samples a second where nobody asks for sound."""
@@ -52,6 +56,7 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
     pack = Pack(name, manifest.hash, len(manifest), **how)  # type: ignore[arg-type]
     key = f"{name}-{manifest.hash}-{_dated(manifest)}-{pack.form}-{pack.size}-{pack.rate}-{pack.reader}"
     folder = cache_dir() / "packs" / key
+    _remove_damaged(folder)
     if not (folder / MANIFEST_FILE).is_file():
         try:
             # A process takes seconds to start: one for each hundred videos.
@@ -61,6 +66,26 @@ def decode_once(manifest: Manifest, name: str, loading: Loading, views: Iterable
         except UserError as e:
             raise UserError(f"{e}; or use the files as they are: --data.pack none") from None
     return PackDataset(folder).manifest()
+
+
+def _remove_damaged(folder: Path) -> None:
+    """Takes a pack out of the cache that is not as it was written, so that it is made anew."""
+    if not (folder / MANIFEST_FILE).is_file():
+        return  # none, or one that is being made
+    try:
+        PackDataset(folder).manifest()
+        _, why = next(damaged(folder, folder / SHARDS, MOST), ("", ""))
+        if not has_sums(folder):  # of an older ssl-av, or lost: nobody knows
+            why = f"{SUMS_FILE} says nothing of its shards"
+    except UserError as e:
+        why = str(e)
+    if why:
+        print(
+            f"ssl-av: warning: the pack {folder} is damaged ({one_line(why)}); it is made anew",
+            file=sys.stderr,
+        )
+        with writing_cache():
+            shutil.rmtree(folder)
 
 
 def _make_missing_flow(manifest: Manifest, loading: Loading) -> None:

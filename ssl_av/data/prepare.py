@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from typing import Any
 
@@ -11,6 +12,8 @@ from ssl_av.data.datasets.pack import PackDataset
 from ssl_av.data.loading import Loading
 from ssl_av.data.manifest import Manifest, build_manifest
 from ssl_av.data.media import create_reader
+from ssl_av.data.pack import SHARDS
+from ssl_av.data.pack.sums import MOST, damaged
 from ssl_av.data.probing import MISSING
 from ssl_av.data.splits import SPLITS
 from ssl_av.errors import UserError
@@ -33,6 +36,12 @@ def prepare_manifest(
     """
     dataset = create_dataset(name, **args)
     if isinstance(dataset, PackDataset):
+        for _, why in damaged(dataset.root, dataset.root / SHARDS, MOST):
+            print(
+                f"ssl-av: warning: the pack {dataset.root} is damaged ({why}): what of it can still be read may be "
+                "something else; its `ssl-av data pack` command makes it anew",
+                file=sys.stderr,
+            )
         return dataset.manifest()
     rows, classes = dataset.rows()
     with writing_cache():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -13,6 +14,7 @@ from typing import TextIO
 
 from ssl_av.data.media import Limits, MediaError, MediaInfo, Reader, create_reader
 from ssl_av.data.processes import TEMPORARY, Failed, in_processes
+from ssl_av.whole import only_a_file
 
 VERSION = 4
 """Part of a cached manifest's name: raise it whenever the same files would give another manifest."""
@@ -138,23 +140,28 @@ class Journal:
         """What is known of these files and still holds."""
         wanted, found = set(names), {}
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            only_a_file(self.path)
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return {}
         for line in lines:
             try:
-                path, state, answer = json.loads(line)
+                path, state, answer, *kept = json.loads(line)
+                if kept and kept != [_sum(path, state, answer)]:
+                    raise ValueError("not as it was written")
                 if path in wanted and tuple(state) == file_state(os.path.join(self.root, path)):
                     found[path] = MediaInfo(**answer) if isinstance(answer, dict) else str(answer)
-            except (ValueError, TypeError):  # the last line of a run that was killed
+            except (ValueError, TypeError, RecursionError):  # as the last line of a run that was killed
                 continue
         return found
 
     def write(self, path: str, state: tuple[int, int], answer: MediaInfo | str) -> None:
         """Appends one answer."""
-        line = json.dumps((path, state, asdict(answer) if isinstance(answer, MediaInfo) else answer))
+        told = asdict(answer) if isinstance(answer, MediaInfo) else answer
+        line = json.dumps((path, state, told, _sum(path, state, told)))
         if self._file is None:
             # A line without an end is what a killed run leaves: the next must not be glued to it.
+            only_a_file(self.path)
             self._file = self.path.open("a", encoding="utf-8")
             self._file.write("\n" if self._file.tell() else "")
         self._file.write(line + "\n")
@@ -164,6 +171,11 @@ class Journal:
         """Closes the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _sum(path: str, state: Sequence[int], answer: object) -> int:
+    """A checksum of an answer: a wrong length would make other results, and nobody would know."""
+    return zlib.crc32(json.dumps((path, list(state), answer)).encode())
 
 
 def fingerprint(

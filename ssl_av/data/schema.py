@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -58,3 +61,30 @@ def check_table(table: pa.Table, classes: Any) -> None:
     for path in table.filter(strange).column("path").to_pylist():
         if outside(path) or ".." in path.split("/") or "\0" in path:
             raise ValueError(f"'{printable(path)}' leads out of its root")
+
+
+def checksum(table: pa.Table, *more: bytes) -> int:
+    """CRC-32 of what a table that `check_table` has passed holds, however it lies in memory, and of further bytes."""
+    found = 0
+    for part in more:
+        found = zlib.crc32(part, found)
+    for batch in table.to_batches(max_chunksize=2**16):  # so much is copied at a time
+        for column in batch.columns:
+            for content in _content(column):
+                found = zlib.crc32(content, found)
+    return found
+
+
+def _content(column: pa.Array) -> Iterator[Any]:
+    """The bytes of a column: lengths and values of texts and lists, of others the values."""
+    if pa.types.is_list(column.type):
+        yield pc.list_value_length(column).fill_null(-1).to_numpy().tobytes()
+        column = column.flatten()
+    elif pa.types.is_string(column.type):
+        yield pc.binary_length(column).to_numpy().tobytes()
+        _, ends, text = column.buffers()
+        if text is not None and len(column):
+            ends = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
+            yield memoryview(text)[ends[0] : ends[-1]]
+        return
+    yield column.to_numpy(zero_copy_only=False).tobytes()

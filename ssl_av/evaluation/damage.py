@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from ssl_av.errors import UserError
+from ssl_av.whole import checksum
 
 BROKEN = (ValueError, EOFError, LookupError, TypeError, AttributeError, zipfile.BadZipFile)
 
@@ -27,15 +27,6 @@ def damage_told(folder: Path, *more: type[Exception]) -> Iterator[None]:
         raise UserError(
             f"{folder}: features that cannot be read ({e}); remove the folder, and they are made anew"
         ) from None
-
-
-def checksum(file: Path) -> int:
-    """CRC-32 of a file's bytes."""
-    found = 0
-    with file.open("rb") as f:
-        while block := f.read(2**22):
-            found = zlib.crc32(block, found)
-    return found
 
 
 _CHECKED: set[tuple[str, int, int]] = set()

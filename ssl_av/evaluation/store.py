@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from ssl_av.errors import UserError
-from ssl_av.evaluation.damage import check_whole, checksum, damage_told
+from ssl_av.evaluation.damage import check_whole, damage_told
 from ssl_av.evaluation.features import Piece
 from ssl_av.evaluation.views import Column
 from ssl_av.lock import locked
 from ssl_av.text import parse_json, read_text
-from ssl_av.whole import whole_file
+from ssl_av.whole import checksum, whole_file
 
 ABOUT = "columns.json"
 """Says what a pass has made, when all of it is there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from ssl_av.evaluation.pooling import block_features, is_block, pooled, stage_ma
 from ssl_av.evaluation.views import Column, Cut
 from ssl_av.memory import MemoryBank
 from ssl_av.methods.base import Method
+from ssl_av.text import read_json
 from ssl_av.transforms import AudioAugment, AudioTransform, VideoTransform
 from ssl_av.transforms.geometry import crop_resize, square_boxes
 
@@ -225,7 +225,7 @@ def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> set[str]:
     """
     run = checkpoint.parent.parent
     try:
-        record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+        record = read_json(run / "record.json")
         own = load_yaml(run / "config.yaml")["data"]
         # Rendered data of two seeds have one hash: their files are called alike.
         same = all(own.get(k) == data.get(k) for k in {*own, *data} - LOADING_FIELDS)
@@ -235,7 +235,7 @@ def trained_hash(checkpoint: Path, data: Mapping[str, Any]) -> set[str]:
             if same
             else set()
         )
-    except (OSError, ValueError, KeyError, TypeError, UserError):
+    except (KeyError, TypeError, UserError):
         return set()
 
 

@@ -16,7 +16,7 @@ from ssl_av import ranks
 from ssl_av.backbones import Backbone, create_backbone
 from ssl_av.backbones.base import channels_last
 from ssl_av.data.views import AudioView, FlowView, VideoView, View
-from ssl_av.errors import NotFinite, UserError
+from ssl_av.errors import NotFinite, UserError, WeightNotFinite
 from ssl_av.methods.settings import Inputs, Networks, Optim, plain
 from ssl_av.optim import create_optimizer
 from ssl_av.training.deadline import deadline_of
@@ -203,8 +203,8 @@ class Method(pl.LightningModule):
     def stop_unless(self, finite: bool, loss: Tensor, embeddings: Embeddings, batch: Batch) -> None:
         """Raises `NotFinite` on all ranks if one has come upon it, as that one says it."""
         if ranks.any_of(not finite):
-            said = ranks.gather_objects(None if finite else str(self.not_finite(loss, embeddings, batch)))
-            raise NotFinite(next(s for s in said if s))
+            said = ranks.gather_objects(None if finite else self.not_finite(loss, embeddings, batch))
+            raise next(s for s in said if s)
 
     def check_views(self, batch: Batch) -> None:
         """Raises a `UserError` for a transformed batch that lacks a view or has one of another shape."""
@@ -230,11 +230,23 @@ class Method(pl.LightningModule):
                 return NotFinite(
                     f"{said}: view '{name}' holds NaN or infinity, in rows {where} of the manifest"
                 )
+        if spoilt := self.spoilt():
+            return WeightNotFinite(f"{said}: {spoilt}")
         bad = ", ".join(n for n, e in embeddings.items() if not torch.isfinite(e).all())
         cause = (
             f"embeddings {bad} are not finite, the views are" if bad else "views and embeddings are finite"
         )
         return NotFinite(f"{said}: {cause}; a lower --method.optim.lr than {self.optim.lr} may help")
+
+    def spoilt(self) -> WeightNotFinite | None:
+        """What to say of a weight that is NaN or infinite, if there is one."""
+        for name, weight in self.named_parameters():
+            if not bool(torch.isfinite(weight).all()):
+                return WeightNotFinite(
+                    f"weight {name} is not finite after step {self.global_step}; a lower --method.optim.lr than "
+                    f"{self.optim.lr} may help"
+                )
+        return None
 
     def configure_optimizers(self) -> Any:
         """The optimiser and schedule of ``optim``, stretched over all steps of the training."""

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ssl_av.errors import UserError
+from ssl_av.text import read_json
 from ssl_av.tracking.flat import flat
 from ssl_av.tracking.media import media
 from ssl_av.tracking.settings import Tracking
 from ssl_av.tracking.tensorboard import finish_board
+from ssl_av.whole import whole_file
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import WandbLogger
@@ -31,15 +33,16 @@ def run_id(folder: Path) -> str:
         folder: of a run or of a suite.
     """
     try:
-        return str(json.loads((folder / ID_FILE).read_text(encoding="utf-8"))["id"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or cut off: a new run is what remains
+        return str(read_json(folder / ID_FILE)["id"])
+    except (UserError, KeyError, TypeError):  # not there, or cut off: a new run is what remains
         return keep_id(folder, uuid.uuid4().hex[:12])
 
 
 def keep_id(folder: Path, run: str) -> str:
     """Notes a W&B run's id in its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / ID_FILE).write_text(json.dumps({"id": run}), encoding="utf-8")
+    with whole_file(folder / ID_FILE) as file:
+        file.write(json.dumps({"id": run}))
     return run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ssl_av.config import RunConfig
-from ssl_av.errors import NotFinite, UserError
+from ssl_av.errors import NotFinite, UserError, WeightNotFinite
 from ssl_av.machine import FULL, UNWRITABLE, of_memory, of_the_disk, told
 from ssl_av.training.resume import checkpoints, newest_whole
 
@@ -29,11 +29,8 @@ def faults_explained(config: RunConfig, out: Path) -> Iterator[None]:
     try:
         yield
     except NotFinite as e:
-        more = (
-            ""
-            if config.safety.on_nonfinite == "skip"
-            else ". --safety.on_nonfinite skip passes over such batches"
-        )
+        no_help = config.safety.on_nonfinite == "skip" or isinstance(e, WeightNotFinite)
+        more = "" if no_help else ". --safety.on_nonfinite skip passes over such batches"
         raise UserError(f"{e}{more}{left(out)}") from e
     except (OSError, RuntimeError, MemoryError, ImportError) as e:
         if of_memory(e):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 import re
 import sys
@@ -18,7 +17,7 @@ from ssl_av.config import RunConfig
 from ssl_av.tracking.runs import wandb_logger
 from ssl_av.tracking.tensorboard import board_logger
 from ssl_av.training.resume import Peek
-from ssl_av.whole import whole_file
+from ssl_av.whole import only_a_file, whole_file
 
 STEP = re.compile(r"[0-9]{1,12}")
 
@@ -46,8 +45,7 @@ def _csv(out: Path, done: Peek) -> CSVLogger:
     if getattr(rank_zero_only, "rank", 0) == 0:
         rows: list[dict[str, str]] = []
         if os.path.lexists(path):
-            if not path.is_file():  # a pipe would be waited for
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+            only_a_file(path)
             columns, rows = read_rows(path)
             rows = [row for row in rows if int(row["step"]) < done.steps]
             # Sorted, as Lightning has them: it adds rows in that order.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _NormBase
 
-from ssl_av.errors import NotFinite
+from ssl_av.errors import NotFinite, WeightNotFinite
 
 IN_A_ROW = 10
 """So many batches one after another are not to blame on the data: the training ends after all."""
@@ -34,6 +34,8 @@ class PassOver(pl.Callback):
             before = _statistics(pl_module)
             try:
                 found = step(batch, batch_idx)
+            except WeightNotFinite:  # the next batch finds it as it is
+                raise
             except NotFinite as e:
                 for tensor, value in before:
                     tensor.copy_(value)

@@ -21,8 +21,8 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from ssl_av import ranks
 from ssl_av.checks import differences
 from ssl_av.data.datamodule import AVDataModule
-from ssl_av.errors import NotFinite
 from ssl_av.evaluation.callbacks import OnlineProbe
+from ssl_av.methods.base import Method
 from ssl_av.training.resume import between_batches, last_checkpoint
 from ssl_av.training.rng import begin_rank, random_state, set_random_state
 from ssl_av.training.safety import Safety
@@ -193,12 +193,11 @@ class Checkpoints(Checkpoint):
         """Writes the state of now as the newest checkpoint, unless that is what it holds.
 
         Raises:
-            NotFinite: if a weight is NaN or infinite; the file stays as it is.
+            WeightNotFinite: if a weight is NaN or infinite; the file stays as it is.
         """
         if trainer.global_step != self._saved:
-            for name, weight in trainer.lightning_module.named_parameters():
-                if not bool(torch.isfinite(weight).all()):
-                    raise NotFinite(f"weight {name} is not finite after step {trainer.global_step}")
+            if spoilt := cast(Method, trainer.lightning_module).spoilt():
+                raise spoilt
             trainer.save_checkpoint(self.path)
             self._saved, self._since = trainer.global_step, time.monotonic()
         if self._is_best and trainer.is_global_zero:

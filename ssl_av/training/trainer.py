@@ -21,6 +21,7 @@ from ssl_av.evaluation.callbacks import Collapse, OnlineProbe
 from ssl_av.evaluation.during import During
 from ssl_av.evaluation.engine import Report
 from ssl_av.methods.base import Method
+from ssl_av.tracking.again import send_missing
 from ssl_av.tracking.runs import begin_run
 from ssl_av.training.accounting import Accounting, Clock
 from ssl_av.training.compiling import compiled, split_compile
@@ -28,7 +29,7 @@ from ssl_av.training.deadline import total_steps
 from ssl_av.training.energy import this_machine
 from ssl_av.training.group import as_one, launched, part
 from ssl_av.training.launcher import adopt
-from ssl_av.training.logs import loggers
+from ssl_av.training.logs import loggers, read_rows
 from ssl_av.training.nonfinite import PassOver
 from ssl_av.training.resume import identity, last_checkpoint, peek
 from ssl_av.training.saving import Checkpoints, WholeFiles
@@ -153,6 +154,8 @@ def train(
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             begin_run(logger)  # has an id from now on
+            if done.steps and trainer.is_global_zero:
+                send_missing(logger, out, read_rows(out / "metrics.csv")[1])
             watch.checkpoints.wandb = logger.version
     with as_one(trainer, out):
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,12 @@ def test_long_record_is_one_line(tmp_path: Path) -> None:
 def test_no_file_is_a_user_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"records\.jsonl"):
         load_records(tmp_path / "nowhere")
+
+
+def test_a_pipe_keeps_no_record(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / FILE)
+    with pytest.raises(FileExistsError, match=FILE):
+        append_record(tmp_path, {"method": "avid", "seed": 0})
 
 
 def test_a_record_needs_a_method(tmp_path: Path) -> None:

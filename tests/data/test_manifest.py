@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -139,6 +140,37 @@ def test_what_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "text.arrow").write_text("no")
     with pytest.raises(UserError, match="is not a manifest"):
         Manifest.load(tmp_path / "text.arrow")
+
+
+def test_a_damaged_manifest_is_never_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each byte of its cells changed alone: refused, or what is read is the same (padding)."""
+    labelled = [Row(f"{i}.mp4", labels=(0, 1)[: i % 3]) for i in range(5)]
+    whole = build(tmp_path, labelled, cache=tmp_path / "cache")
+    want, name = [whole[i] for i in range(5)], whole.hash  # not mapped from the file any more
+    (file,) = (tmp_path / "cache").glob("*.arrow")
+    data, said = file.read_bytes(), "is not a manifest of ssl-av .*it is not as it was written"
+    cells = data.index(b"0.mp41.mp42.mp4")
+    refused = 0
+    for at in range(cells - 64, len(data) - 64, 7):
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        try:
+            assert [Manifest.load(file)[i] for i in range(5)] == want
+        except UserError:
+            refused += 1
+    assert refused > 50
+    file.write_bytes(data.replace(b"0.mp41.mp42.mp4", b"0.mp41.mp47.mp4"))
+    with pytest.raises(UserError, match=said):
+        Manifest.load(file)
+    again = build(tmp_path, labelled, cache=tmp_path / "cache")
+    assert re.search(f"^ssl-av: warning: .*{said}.*; it is made anew$", capsys.readouterr().err, re.M)
+    assert [again[i] for i in range(5)] == want
+    assert file.read_bytes() == data
+
+    table = pa.ipc.open_file(str(file)).read_all()
+    old = {k: v for k, v in table.schema.metadata.items() if k != b"ssl_av.sum"}
+    with pa.ipc.new_file(str(file), table.schema.with_metadata(old)) as writer:
+        writer.write_table(table.replace_schema_metadata(old))
+    assert Manifest.load(file).hash == name, "of before there were checksums"
 
 
 def test_a_manifest_of_an_older_version_is_refused(tmp_path: Path) -> None:

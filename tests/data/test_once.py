@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +57,43 @@ def test_the_pack_gives_what_the_files_give(manifest: Manifest, monkeypatch: pyt
     monkeypatch.setattr(once, "build_pack", lambda *a, **k: pytest.fail("packed again"))
     assert decode_once(manifest, "synthav", FRAMES, VIEWS.values()).hash == packed.hash
     assert decode_once(packed, "pack", FRAMES, VIEWS.values()) is packed
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "says"),
+    [
+        ("shards/00000.arrow", lambda b: b[: len(b) // 2], "00000.arrow is not as it was written"),
+        (
+            "shards/00000.arrow",
+            lambda b: b[:-5000] + bytes([b[-5000] ^ 1]) + b[-4999:],
+            "is not as it was written",
+        ),
+        ("shards/00000.arrow", None, "00000.arrow is not there"),
+        ("manifest.arrow", lambda b: bytes(len(b)), "is not a manifest of ssl-av"),
+        ("ssl-av-pack.json", lambda b: b[:9], "cannot be read"),
+        ("ssl-av-pack.json", None, "not a pack"),
+        ("sums.json", lambda b: b[:9], "sums.json says nothing of its shards"),
+        ("sums.json", None, "sums.json says nothing of its shards"),
+    ],
+)
+def test_a_damaged_pack_in_the_cache_is_made_anew(
+    name: str, damage: Callable[[bytes], bytes] | None, says: str, manifest: Manifest, capfd
+) -> None:
+    folder = decode_once(manifest, "synthav", FRAMES, VIEWS.values()).root
+    good = {f.name: f.read_bytes() for f in folder.rglob("*.*")}
+    bad = folder / name
+    bytes_now = bad.read_bytes()
+    bad.unlink()
+    if damage is not None:
+        bad.write_bytes(damage(bytes_now))
+    capfd.readouterr()
+    assert decode_once(manifest, "synthav", FRAMES, VIEWS.values()).root == folder
+    said = capfd.readouterr().err
+    assert said.startswith(f"ssl-av: warning: the pack {folder} is damaged (")
+    assert says in said.splitlines()[0]
+    assert {f.name: f.read_bytes() for f in folder.rglob("*.*")} == good
+    decode_once(manifest, "synthav", FRAMES, VIEWS.values())
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_has_changed_is_decoded_again(manifest: Manifest) -> None:

@@ -20,6 +20,8 @@ from ssl_av.data.media import MediaError, VideoRequest, create_reader
 from ssl_av.data.pack import PACK_FILE, Pack, check_views, describe_pack
 from ssl_av.data.pack import build as building
 from ssl_av.data.pack.build import build_pack
+from ssl_av.data.pack.sums import SUMS_FILE, damaged
+from ssl_av.data.prepare import prepare_manifest
 from ssl_av.data.views import AudioView, StartsWith, VideoView
 from ssl_av.errors import UserError
 
@@ -50,7 +52,7 @@ def test_what_cannot_be_read_is_skipped_as_from_the_files(clips, tmp_path: Path,
             assert torch.equal(a["video"], b["video"])
 
 
-def test_an_interrupted_packing_goes_on(clips, tmp_path: Path, monkeypatch, pack_of):
+def test_an_interrupted_packing_goes_on(clips, tmp_path: Path, monkeypatch, capfd, pack_of):
     out, pack = tmp_path / "pack", pack_of(clips)
     real, seen = building.pack_sample, []
 
@@ -77,6 +79,26 @@ def test_an_interrupted_packing_goes_on(clips, tmp_path: Path, monkeypatch, pack
     assert len(PackDataset(out).manifest()) == 12
     again = build_pack(clips, pack, out)
     assert (len(seen), again.failures) == (15, ())
+    bad = out / "shards" / "00001.arrow"
+    good = bad.read_bytes()
+    # a bit changed, cut off, lost: the same command brings it back
+    for spoilt in (good[:-3000] + bytes([good[-3000] ^ 1]) + good[-2999:], good[:5000], None):
+        assert list(damaged(out, out / "shards")) == []
+        bad.unlink() if spoilt is None else bad.write_bytes(spoilt)
+        capfd.readouterr()
+        prepare_manifest("pack", {"root": out}, LOADING)  # who cannot pack again may use what is left
+        assert "is damaged (00001.arrow is not" in capfd.readouterr().err
+        (out / "manifest.arrow").write_bytes(b"\0" * 5000)
+        build_pack(clips, pack, out)
+        assert len(PackDataset(out).manifest()) == 12
+        assert "00001.arrow is not" in capfd.readouterr().err
+        assert bad.read_bytes() == good
+    (out / SUMS_FILE).unlink()  # a pack of before there were checksums
+    bad.write_bytes(good[:5000])
+    with pytest.raises(
+        UserError, match=r"00001\.arrow: is damaged; remove it, then give the same command again"
+    ):
+        build_pack(clips, pack, out)
 
 
 def test_a_folder_of_another_pack_or_of_something_else(clips, packed, tmp_path: Path, pack_of):
@@ -106,6 +128,9 @@ def test_a_damaged_pack_is_named(clips, tmp_path: Path, pack_of):
     reader, request = create_reader(), [VideoRequest(np.arange(8) / 8, (SIZE, SIZE))]
     pack = tmp_path / "pack"
     good = reader.read(f"{pack}/shards/00000.arrow#0", request)[0][0]
+    os.mkfifo(tmp_path / "pipe.arrow")  # it would be waited for
+    with pytest.raises(MediaError, match="damaged shard"):
+        reader.read(f"{tmp_path}/pipe.arrow#0", request)
     for number, (cut, reason) in enumerate([(0.5, "damaged shard"), (0.0, "damaged shard")]):
         bad = shutil.copytree(pack, tmp_path / f"bad{number}") / "shards" / "00000.arrow"
         whole = bad.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -57,6 +58,32 @@ def test_only_the_rest_is_opened_after_an_interruption(videos: list[Row], tmp_pa
     render_file(tmp_path / "more.mp4", 0, "test", 1)
     assert len(build_manifest(longer, ("a", "b"), tmp_path, third, cache=cache)) == 5
     assert third.opened == ["gone.mp4", "more.mp4"]
+
+
+def test_damaged_answers_are_asked_again(videos: list[Row], tmp_path: Path) -> None:
+    whole = build_manifest(videos, ("a", "b"), tmp_path, Counting(), cache=tmp_path / "cache")
+    (journal,) = (tmp_path / "cache" / "probed").glob("*.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    seconds = f'"duration": {whole[1].duration}'.encode()
+    assert seconds in lines[1]
+    lines[0] = b"\xff\xfe\0" + lines[0]
+    lines[1] = lines[1].replace(seconds, b'"duration": 3.5')
+    lines[2] = b"[" * 100_000 + b"\n"
+    journal.write_bytes(b"".join(lines))
+    for manifest in (tmp_path / "cache").glob("*.arrow"):
+        manifest.unlink()
+    again = Counting()
+    found = build_manifest(videos, ("a", "b"), tmp_path, again, cache=tmp_path / "cache")
+    assert sorted(again.opened) == ["0.mp4", "1.mp4", "2.mp4", "gone.mp4"]
+    assert [found[i] for i in range(4)] == [whole[i] for i in range(4)]
+    lines = journal.read_text(errors="replace").splitlines()
+    told = [line for line in lines if line.startswith('["') and '"duration": 3.5' not in line]
+    journal.write_text("\n".join(json.dumps(json.loads(line)[:3]) for line in told))
+    for manifest in (tmp_path / "cache").glob("*.arrow"):
+        manifest.unlink()
+    third = Counting()
+    build_manifest(videos, ("a", "b"), tmp_path, third, cache=tmp_path / "cache")
+    assert third.opened == ["gone.mp4"], "those of before there were checksums"
 
 
 def test_a_changed_file_is_opened_again(videos: list[Row], tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ BENCH = ["bench", "--methods", "avid"]
         ([*FIT, "--resume"], "--resume: there is no"),
         ([*BENCH, "--suite", "tinny"], "unknown suite 'tinny'; did you mean tiny"),
         ([*BENCH, "--suite", "mine.yaml"], "mine.yaml: no such file"),
+        (["bench", "--methods", "avid,avid"], "--methods avid,avid: names avid twice"),
         ([*BENCH, "--seeds", "0,x"], "give whole numbers"),
         ([*BENCH, "--seeds", "0,0"], "--seeds 0,0: gives a seed twice"),
         ([*BENCH, "--seeds", "0,-1"], "--seeds -1: give whole numbers from 0"),

@@ -71,16 +71,32 @@ def test_nothing_but_nan_ends_the_training_after_all(
         execute(config_of("avid", on_nonfinite="skip", probes=0), clips, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("safety", "says"),
+    [
+        ({}, "^weight"),
+        # not before the next batch has NaN as its loss, which it is not to blame for
+        (
+            {"on_nonfinite": "skip", "checkpoint_every": "steps=50"},
+            "^the loss of supervised is nan at step 4: weight",
+        ),
+    ],
+)
 def test_weights_that_are_not_finite_are_not_saved(
-    clips: Manifest, config_of, monkeypatch, tmp_path: Path
+    safety: dict[str, str], says: str, clips: Manifest, config_of, monkeypatch, tmp_path: Path
 ) -> None:
     def ruin(self: Method) -> None:
         if self.trainer.global_step == 3:
             next(self.parameters()).data[0] = torch.inf
 
     monkeypatch.setattr(Method, "on_before_zero_grad", lambda self, optimizer: ruin(self))
-    with pytest.raises(UserError, match=r"weight .* is not finite after step 4.*the last good checkpoint is"):
-        execute(config_of("supervised", probes=0), clips, tmp_path)
+    with pytest.raises(
+        UserError, match=rf"{says} .* is not finite after step 4.*the last good checkpoint is"
+    ) as ended:
+        execute(config_of("supervised", probes=0, **safety), clips, tmp_path)
+    assert "a lower --method.optim.lr" in str(ended.value)
+    assert "on_nonfinite" not in str(ended.value), "no batch is to blame"
+    assert "passed over" not in str(ended.value)
     assert peek(last_checkpoint(tmp_path))[0] == 3
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pytorch_lightning.loggers import Logger, WandbLogger
 
 from ssl_av.config import Budget, RunConfig
+from ssl_av.data.manifest import Manifest
+from ssl_av.runs.run import execute
 from ssl_av.training.logs import loggers, read_rows
-from ssl_av.training.resume import Peek
+from ssl_av.training.resume import Peek, last_checkpoint
 
 RUN = RunConfig({"name": "avid"}, {"name": "synthav"}, Budget(steps=9))
 
@@ -69,3 +74,37 @@ def test_no_rows_can_be_added_to_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "metrics.csv")  # it would be waited for
     with pytest.raises(FileExistsError):
         loggers(RUN, tmp_path, Peek())
+
+
+class Sent(WandbLogger):
+    """A logger of a W&B run that has begun, and of which W&B has nothing."""
+
+    version, name = "abc", "avid-seed0"  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        Logger.__init__(self)
+        self.summary: dict[str, Any] = {}
+        self.sent: list[tuple[int, float]] = []
+
+    @property
+    def experiment(self) -> Any:
+        return self
+
+    def log_metrics(self, metrics: Any, step: int | None = None) -> None:
+        if "loss" in metrics:
+            self.sent.append((int(step or 0), float(metrics["loss"])))
+
+    def ignore(self, *args: Any) -> None: ...
+
+    log_hyperparams = finalize = after_save_checkpoint = ignore  # type: ignore[assignment]
+
+
+def test_wandb_has_every_step_of_a_training_that_goes_on(
+    clips: Manifest, config_of, undisturbed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder, fake = shutil.copytree(undisturbed("avid") / "5", tmp_path / "run"), Sent()
+    monkeypatch.setattr("ssl_av.training.trainer.loggers", lambda *about: [*loggers(*about), fake])
+    execute(config_of("avid"), clips, folder, resume=last_checkpoint(folder))
+    whole = [(int(row["step"]), float(row["loss"])) for row in read_rows(folder / "metrics.csv")[1]]
+    assert [step for step, _ in whole] == [0, 1, 2, 3, 4, 5]
+    assert fake.sent == whole

@@ -15,6 +15,7 @@ from typing import Any
 from ssl_av.bench.runs import checkpoint_of, finished
 from ssl_av.config import RunConfig
 from ssl_av.lock import locked
+from ssl_av.whole import only_a_file
 
 Message = tuple[str, int, int, dict[str, float]]
 """What is going on, how much of it is done, of how much (0: not known), and numbers by name."""
@@ -106,6 +107,7 @@ def now() -> str:
 
 
 def _print_to(file: Path, new: bool) -> None:
+    only_a_file(file)
     log = file.open("w" if new else "a", encoding="utf-8", buffering=1)
     for stream in (1, 2):
         os.dup2(log.fileno(), stream)

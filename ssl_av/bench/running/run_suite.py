@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -17,7 +18,7 @@ from ssl_av.bench.running.live import Board
 from ssl_av.bench.running.only import only
 from ssl_av.bench.running.perform import failure, now
 from ssl_av.bench.running.tune import check_tuning, tune
-from ssl_av.bench.runs import finished
+from ssl_av.bench.runs import damage, finished
 from ssl_av.bench.suite import Suite, SuiteFolder, before
 from ssl_av.bench.writing.summary import summary_table
 from ssl_av.config import RunConfig
@@ -31,6 +32,7 @@ from ssl_av.evaluation.elsewhere import prepare_elsewhere
 from ssl_av.lock import locked
 from ssl_av.methods import method_class
 from ssl_av.runs.run import asked_views, build_method
+from ssl_av.text import one_line
 from ssl_av.tracking import Tracking
 from ssl_av.tracking.suite import log_suite
 from ssl_av.training.spending import Plan
@@ -149,6 +151,8 @@ def _run(
                 why = "the data have no labels to train with"
                 keep(place, failure(config, why, now(), status="skipped"))
             else:
+                for said in damage(home):
+                    print(f"ssl-av: warning: {one_line(said)}", file=sys.stderr)
                 tasks.append(Task(place, labels[place], config, home))
         with closing(launch(tasks, manifest, jobs, board)) as ended:
             for task, record in ended:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ from ssl_av.data.media import Reader, create_reader
 from ssl_av.data.pack import MANIFEST_FILE, PACK_FILE, SHARDS, SOURCE_FILE, Pack, pack_at
 from ssl_av.data.pack.encode import pack_sample
 from ssl_av.data.pack.shards import Packed, Shard, remove_parts, write_shard
+from ssl_av.data.pack.sums import SUMS_FILE, damaged, write_sums
 from ssl_av.data.rows import Sample, Skip
 from ssl_av.errors import UserError
 
@@ -60,8 +62,17 @@ def build_pack(manifest: Manifest, pack: Pack, out: Path, workers: int = 1, prog
     out = Path(out)
     try:
         _claim(pack, out)
-        _write_shards(manifest, pack, out / SHARDS, workers, progress)
-        if not (out / MANIFEST_FILE).is_file():  # last: that it is there says that the pack is complete
+        for name, why in damaged(out, out / SHARDS):
+            print(
+                f"ssl-av: warning: the pack {out} is damaged ({why}); the shard is made anew", file=sys.stderr
+            )
+            (out / SHARDS / name).unlink(missing_ok=True)
+        made = _write_shards(manifest, pack, out / SHARDS, workers, progress)
+        if made or not (out / SUMS_FILE).is_file():
+            write_sums(out, out / SHARDS, made)
+        if made or not _is_manifest(
+            out / MANIFEST_FILE
+        ):  # last: that it is there says that the pack is complete
             _write_manifest(manifest, pack, out)
     except OSError as e:
         raise UserError(
@@ -99,13 +110,15 @@ def _claim(pack: Pack, out: Path) -> None:
             )
 
 
-def _write_shards(manifest: Manifest, pack: Pack, folder: Path, workers: int, progress: bool) -> None:
+def _write_shards(manifest: Manifest, pack: Pack, folder: Path, workers: int, progress: bool) -> set[str]:
+    """Makes the shards that are not there; returns their names."""
     remove_parts(folder)
     missing = [k for k in range(pack.shards) if not _shard_file(folder, k).is_file()]
     spans = [range(k * pack.per_shard, min((k + 1) * pack.per_shard, pack.samples)) for k in missing]
     total = sum(map(len, spans))
+    made = {_shard_file(folder, k).name for k in missing}
     if not total:
-        return
+        return made
     packed = _packed((manifest[i] for span in spans for i in span), pack, min(workers, total))
     if progress:
         packed = _with_bar(packed, pack.samples - total, pack.samples)
@@ -114,6 +127,7 @@ def _write_shards(manifest: Manifest, pack: Pack, folder: Path, workers: int, pr
             write_shard(_shard_file(folder, k), islice(packed, len(span)))
     finally:
         packed.close()  # type: ignore[attr-defined]  # a generator: ends the processes
+    return made
 
 
 def _with_bar(packed: Iterator[Packed], done: int, total: int) -> Iterator[Packed]:
@@ -221,6 +235,14 @@ def _work(sample: Sample, pack: Pack) -> Packed:
     return pack_sample(sample, pack, _readers[pack.reader])
 
 
+def _is_manifest(file: Path) -> bool:
+    try:
+        Manifest.load(file)
+    except UserError:
+        return False
+    return True
+
+
 def _write_manifest(manifest: Manifest, pack: Pack, out: Path) -> None:
     """The manifest with the samples' places in the pack instead of those in their files."""
     manifest.save(out / SOURCE_FILE)
@@ -234,7 +256,12 @@ def _write_manifest(manifest: Manifest, pack: Pack, out: Path) -> None:
 
 def _failures(manifest: Manifest, pack: Pack, out: Path) -> Iterator[Skip]:
     for k in range(pack.shards):
-        shard = Shard(_shard_file(out / SHARDS, k))
+        try:
+            shard = Shard(_shard_file(out / SHARDS, k))
+        except (OSError, ValueError):  # pyarrow's are ValueErrors
+            raise UserError(
+                f"{_shard_file(out / SHARDS, k)}: is damaged; remove it, then give the same command again"
+            ) from None
         for row in range(len(shard)):
             reason = shard.error(row)
             if reason is not None:

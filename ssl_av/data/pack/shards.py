@@ -68,9 +68,12 @@ def write_shard(file: Path, samples: Iterable[Packed]) -> None:
     """
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-            for sample in samples:
-                writer.write_batch(_batch(sample))
+        with part.open("wb") as sink:
+            with pa.ipc.new_file(sink, SCHEMA) as writer:
+                for sample in samples:
+                    writer.write_batch(_batch(sample))
+            sink.flush()
+            os.fsync(sink.fileno())
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
@@ -93,6 +96,8 @@ class Shard:
     """
 
     def __init__(self, file: Path) -> None:
+        if file.exists() and not file.is_file():
+            raise OSError("no file")  # a pipe would be waited for
         with file.open("rb") as opened:
             mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         # Not pyarrow's memory map: it asks the system to read the whole of each batch ahead.

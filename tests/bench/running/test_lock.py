@@ -95,3 +95,10 @@ def test_an_error_inside_gives_it_back(tmp_path: Path, monkeypatch: pytest.Monke
         1 / 0
     assert not is_held(tmp_path)
     assert holder(tmp_path) == "another process"
+
+
+def test_a_pipe_in_the_place_of_its_holders_name_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".lock.json")
+    assert holder(tmp_path) == "another process"
+    with locked(tmp_path):
+        assert f"process {os.getpid()}" in holder(tmp_path)

@@ -62,6 +62,17 @@ def test_runs_share_the_machine_and_keep_their_order(run, tmp_path: Path):
     assert {r["method"] for r in load_records(tmp_path / "suite")} == set(METHODS)
 
 
+def test_a_run_whose_record_is_damaged_begins_anew_and_that_is_told(run, tmp_path: Path, capsys):
+    SuiteFolder(tmp_path / "suite", load_suite("tiny", {"references": []}), "hash", METHODS, "")
+    home = tmp_path / "suite" / "avid-seed0"
+    home.mkdir()
+    (home / "record.json").write_text('{"status": "comp')
+    assert len(run(lambda config, *rest: record(config), 1)) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"ssl-av: warning: {home / 'record.json'}: is not JSON")
+    assert said[0].endswith("the run begins anew")
+
+
 def test_an_interruption_ends_what_runs_and_begins_nothing_else(run):
     begun, ended = [], []
     runs = threading.Event()
@@ -147,6 +158,27 @@ def test_methods_that_come_later_do_not_take_the_earlier_command_away(tmp_path: 
     about = json.loads((tmp_path / "suite.json").read_text())
     assert about["command"] == "first\nsecond"
     assert about["methods"] == ["avid", "brave"]
+
+
+@pytest.mark.parametrize(
+    "odd", [{"commands": ["first"]}, {"methods": 3}, {"identity": []}, {"commands": {"a": 1}}]
+)
+def test_a_description_that_is_none_of_a_suite_is_one_line(odd: dict[str, Any], tmp_path: Path):
+    suite = load_suite("tiny")
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "first")
+    about = json.loads((tmp_path / "suite.json").read_text())
+    (tmp_path / "suite.json").write_text(json.dumps(about | odd))
+    with pytest.raises(UserError, match=r"suite\.json: does not say what a suite is"):
+        SuiteFolder(tmp_path, suite, "hash", METHODS, "second")
+    (tmp_path / "suite.json").write_text(json.dumps(about | {"commands": None, "methods": None}))
+    SuiteFolder(tmp_path, suite, "hash", METHODS, "second")
+    assert json.loads((tmp_path / "suite.json").read_text())["command"] == "second"
+
+
+def test_a_pipe_in_the_place_of_a_log_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "log.txt")
+    with pytest.raises(FileExistsError, match=r"log\.txt"):
+        perform.perform(load_suite("tiny").run_config("avid", 0), tmp_path, tmp_path, 1, lambda message: None)
 
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
