@@ -40,7 +40,7 @@ class Loader(_Safe):
                 raise yaml.MarkedYAMLError(None, None, f"'{key.value}' stands twice", key.start_mark)
             seen.add(key.value)
         super().flatten_mapping(node)
-        # A mapping's own keys stand after what it merges, and win. PyYAML 6.0.4 lets the first of them win where another
+        # Its own keys stand after what it merges, and win; PyYAML 6.0.4 lets the first of them win where another
         # mapping merges this one.
         node.value = list({key.value: (key, value) for key, value in node.value}.values())
 

@@ -47,7 +47,10 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("a: 1\nb: 2\na: 3", "line 3: 'a' stands twice"),
         ("a: {b: 1, b: 2}", "'b' stands twice"),
         ("[" * 500, "more than 40 levels"),
-        ("[" * 5000, "line 1: "),  # libyaml looks a thousand signs ahead, and some versions of it refuse by themselves
+        (
+            "[" * 5000,
+            "line 1: ",
+        ),  # libyaml looks a thousand signs ahead, and some versions of it refuse by themselves
         ("- " * 5000, "more than 40 levels"),
         ("1: 2", "put 1 in quotes"),
         ("? [a]\n: 2", "a key is a word"),
