@@ -253,6 +253,11 @@ def test_terminal_table(suite_records: list[Record]) -> None:
 def test_terminal_table_fits_80_columns_without_cutting_a_name(record: Make, seeds: int) -> None:
     names = ("brave", "stica", "crisscross", "avid", "cma", "random", "supervised")
     records = [record(name, seed) for name in names for seed in range(seeds)]
+    for one in records:
+        for sides in one["results"].values():
+            for numbers in sides.values() if "skipped" not in sides else ():
+                metric = "top1" if "top1" in numbers else "r1"
+                numbers["interval"] = {"low": 0.123, "high": 0.234, "level": 0.95, "metric": metric}
     console = Console(width=80, file=io.StringIO())
     console.print(summary_table(records))
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -260,6 +265,7 @@ def test_terminal_table_fits_80_columns_without_cutting_a_name(record: Make, see
     assert "…" not in text
     for name in ("CrissCross", "Untrained", "Supervised", "Chance"):
         assert name in text
+    assert text.count("12.3–23.4") == (2 * len(names) if seeds == 1 else 0)
 
 
 class Page(HTMLParser):

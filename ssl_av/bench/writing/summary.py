@@ -52,11 +52,11 @@ def _style(row: Row) -> str:
 
 
 def _cell(cell: Cell, row: Row, notes: Mapping[str, str], spread: bool) -> Text:
-    # ± of every column would not fit a terminal: only the first question keeps it.
+    # ± or the interval of every column would not fit a terminal: only the first question keeps them.
     said = f"{cell.text} ± {cell.spread}" if spread and cell.spread else cell.text
     text = Text(said, style="bold" if cell.best else _style(row))
     if cell.note:
         text.append(f" {notes[cell.note]}", style="dim")
-    if cell.interval:
+    if spread and cell.interval:
         text.append(f"\n{cell.interval}", style="not bold dim")
     return text
