@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 
 
@@ -22,3 +23,14 @@ def quiet() -> None:
         ".*module.s. in eval mode at the start of training.*",  # a frozen backbone is meant to be
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def timm_alone() -> None:
+    """Imports timm, which would import W&B: that makes folders for temporary files, which a forked process leaves."""
+    if "wandb" in sys.modules:
+        return
+    sys.modules["wandb"] = None  # type: ignore[assignment]  # to an import it is not installed
+    try:
+        import timm.models  # noqa: F401
+    finally:
+        del sys.modules["wandb"]

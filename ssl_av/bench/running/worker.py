@@ -20,6 +20,7 @@ from ssl_av.config import RunConfig
 from ssl_av.errors import UserError
 from ssl_av.lock import HeldError, holder
 from ssl_av.machine import explained
+from ssl_av.quiet import timm_alone
 
 HELD = 75
 """Exit code of a process that found its folder in use (EX_TEMPFAIL)."""
@@ -125,6 +126,7 @@ def _work(
     if gpu is not None:  # CUDA is not begun yet
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     try:
+        timm_alone()
         perform(RunConfig.from_dict(config), Path(manifest), Path(out), share, messages.put)
     except HeldError:
         raise SystemExit(HELD) from None
